@@ -1,0 +1,1 @@
+"""Places and shapes: codes, tree, coordinate systems, repair, simplification, encoding. Pure."""

@@ -1,0 +1,1 @@
+"""Files in, canonical frames and one full report out. Never opens the database."""
