@@ -78,7 +78,7 @@ class InstitutionKind(StrEnum):
     DESIGNATED = "designated"
 
     @property
-    def title(self) -> str:
+    def title(self) -> str:  # type: ignore[override]  # never the str method on a kind
         """The Chinese word: ``村卫生室``."""
         return _KIND_TITLES[self]
 

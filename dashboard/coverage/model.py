@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from geodata.model import Level, Place
+from geodata.model import Institution, InstitutionKind, Level, Place
 
 
 class Direction(StrEnum):
@@ -51,6 +51,8 @@ class Layer:
     palette: str
     help: str
     help_en: str
+    site_kind: InstitutionKind | None = None
+    """The institutions whose marker shows whether their home place meets this layer's target."""
 
     @property
     def classes(self) -> int:
@@ -104,3 +106,111 @@ class Cell:
     def disagrees(self) -> bool:
         """Whether the place's own figure differs from the sum of its children."""
         return self.own_numerator is not None or self.own_denominator is not None
+
+    def shortfall(self, layer: Layer) -> float | None:
+        """How much numerator separates the place from the target, never below 0.
+
+        For a layer where higher is better: persons still to reach; where lower is better: the
+        excess to remove. None without a value or a target.
+        """
+        if self.numerator is None or self.denominator is None or self.value is None:
+            return None
+        if layer.target is None:
+            return None
+        wanted = layer.target * self.denominator / layer.factor
+        gap = wanted - self.numerator
+        return max(0.0, gap if layer.direction is Direction.HIGHER else -gap)
+
+
+@dataclass(frozen=True, slots=True)
+class ViewTable:
+    """Everything the map and the table under it show.
+
+    Attributes:
+        place: whose children are shown; own: its own cell.
+        version: the snapshot's version in ``view.month``.
+        cells: the children, worst first; places without a value last.
+    """
+
+    view: View
+    layer: Layer
+    place: Place
+    version: int
+    own: Cell
+    cells: tuple[Cell, ...]
+
+    @property
+    def class_counts(self) -> tuple[int, ...]:
+        """How many children fall in each class, low value first."""
+        counts = [0] * self.layer.classes
+        for cell in self.cells:
+            if cell.class_index is not None:
+                counts[cell.class_index] += 1
+        return tuple(counts)
+
+    def count(self, status: Status) -> int:
+        """How many children have that status."""
+        return sum(cell.status is status for cell in self.cells)
+
+    @property
+    def without_boundary(self) -> int:
+        """How many children have no polygon and so are in the table only."""
+        return sum(not cell.has_boundary for cell in self.cells)
+
+    @property
+    def indicative(self) -> bool:
+        """Whether any polygon shown is 示意边界."""
+        return any(cell.indicative for cell in self.cells)
+
+
+class SiteStatus(StrEnum):
+    """How an institution stands on the layer that names its kind."""
+
+    MET = "met"
+    UNMET = "unmet"
+    NO_DATA = "no_data"
+    NOT_APPLICABLE = "not_applicable"
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """An institution and its status in one month."""
+
+    institution: Institution
+    status: SiteStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """The side panel: one place in one month, every layer.
+
+    Attributes:
+        ancestors: root first, the place itself not included.
+        siblings: how many places share its parent (ranks are among those with a value).
+        cells: layer id to cell, in registry order.
+    """
+
+    place: Place
+    month: str
+    ancestors: tuple[Place, ...]
+    siblings: int
+    cells: dict[str, Cell]
+
+
+@dataclass(frozen=True, slots=True)
+class TrendPoint:
+    """One month of one place's trend."""
+
+    month: str
+    numerator: float | None
+    denominator: float | None
+    value: float | None
+    status: Status
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """An encoded answer of ``/layers`` or ``/sites``."""
+
+    body: bytes
+    etag: str

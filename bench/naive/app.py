@@ -1,0 +1,46 @@
+"""What one writes first: the whole GeoJSON inside a folium map, a style function, a key.
+
+Kind to it: the file is parsed once, nothing else is on the page, and Leaflet comes from this machine,
+cached by the browser, instead of from the four networks folium names.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import folium
+import streamlit as st
+from streamlit_folium import st_folium
+
+COLOURS = ["#ffffcc", "#a1dab4", "#41b6c4", "#2c7fb8", "#253494"]
+PAYLOADS = Path(sys.argv[1])
+ASSETS = sys.argv[2]
+
+folium.Map.default_js = [("leaflet", f"{ASSETS}/leaflet/leaflet.js")]
+folium.Map.default_css = [("leaflet", f"{ASSETS}/leaflet/leaflet.css")]
+
+
+@st.cache_resource
+def features(layer: str, month: str) -> dict:
+    return json.loads((PAYLOADS / f"{layer}.{month}.geojson").read_text(encoding="utf-8"))
+
+
+def style(feature: dict) -> dict:
+    code = feature["properties"]["c"]
+    return {
+        "fillColor": COLOURS[code] if code >= 0 else "#f4f5f6",
+        "fillOpacity": 0.95,
+        "color": "#ffffff",
+        "weight": 1,
+    }
+
+
+st.set_page_config(layout="wide")
+month = st.query_params["month"]
+layers = sorted({path.name.split(".")[0] for path in PAYLOADS.glob("*.geojson")})
+with st.sidebar:
+    layer = st.radio("layer", layers, index=layers.index(st.query_params["layer"]))
+
+shown = folium.Map(location=(39.5, 117.0), zoom_start=8, tiles=None)
+folium.GeoJson(features(layer, month), style_function=style).add_to(shown)
+st_folium(shown, key="map", height=520, use_container_width=True)

@@ -1,0 +1,116 @@
+"""The measured figures against the bars, as a table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from bench.processes import ROOT
+
+DOCUMENT = ROOT / "docs" / "performance.md"
+_BEGIN, _END = "<!-- recorded -->\n", "<!-- end of recorded -->\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One figure and what it has to be; ``holds`` is None where nothing was promised."""
+
+    what: str
+    measured: str
+    bar: str
+    holds: bool | None
+
+
+def lines(results: dict[str, Any]) -> list[Line]:
+    """A line for each figure of the parts that ran."""
+    found: list[Line] = []
+    for part, make in _PARTS.items():
+        if part in results:
+            found += make(results[part])
+    return found
+
+
+def _switch(result: dict[str, Any]) -> list[Line]:
+    found = []
+    for size, (times, excess) in {"300": (2.5, 0.25), "3000": (4.0, 0.35)}.items():
+        one = result[size]
+        middle = one["median"]
+        seconds = ", ".join(f"{page} {middle[page]:.3f} s" for page in ("ours", "naive", "static"))
+        ratio, more = one["naive_over_ours"], one["ours_minus_static"]
+        found += [
+            Line(f"layer switch, {size} polygons, median of {one['switches']}", seconds, "", None),
+            Line("  naive ÷ ours", f"{ratio:.2f}", f"≥ {times}", ratio >= times),
+            Line("  ours − static", f"{more:.3f} s", f"≤ {excess} s", more <= excess),
+        ]
+    return found
+
+
+def _rerun(result: dict[str, Any]) -> list[Line]:
+    found = []
+    for kind, words in (("first", "view not seen before"), ("again", "view seen before")):
+        small, large = result["small"][kind]["median_ms"], result["large"][kind]["median_ms"]
+        ratio = result["large_over_small"][kind]
+        found += [
+            Line(
+                f"Python of one rerun, {result['children']} children, {words}",
+                f"{small:.1f} ms", "< 30 ms", small < 30,
+            ),
+            Line(
+                f"  root over {result['large']['villages']:,} villages ÷ over "
+                f"{result['small']['villages']:,}",
+                f"{large:.1f} ms, {ratio:.2f}", "≤ 1.3", ratio <= 1.3,
+            ),
+        ]  # fmt: skip
+    return found
+
+
+def _payload(result: dict[str, Any]) -> list[Line]:
+    size = result["compressed_bytes"] / 1000
+    status = result["repeat_status"]
+    return [
+        Line(
+            f"/layers of {result['villages']} villages, compressed",
+            f"{size:.1f} kB (plain {result['plain_bytes'] / 1000:.0f} kB)", "≤ 60 kB", size <= 60,
+        ),
+        Line("  asked again", str(status), "304", status == 304),
+    ]  # fmt: skip
+
+
+def _loading(result: dict[str, Any]) -> list[Line]:
+    return [
+        Line(
+            f"load of {result['rows']:,} rows from CSV",
+            f"{result['load_s']:.1f} s, {result['load_rows_per_s']:,.0f} rows/s", "", None,
+        ),
+        Line(
+            "  bare pandas.read_csv + groupby",
+            f"{result['pandas_s']:.2f} s, {result['pandas_rows_per_s']:,.0f} rows/s", "", None,
+        ),
+        Line("  load ÷ pandas", f"{result['load_over_pandas']:.1f}", "stated", None),
+        Line("  the same file again", f"{result['load_again_s']:.1f} s", "", None),
+    ]  # fmt: skip
+
+
+_PARTS = {"payload": _payload, "rerun": _rerun, "layer_switch": _switch, "loading": _loading}
+
+
+def markdown(machine: dict[str, str], found: list[Line]) -> str:
+    """The machine and the table."""
+    words = {True: "yes", False: "**no**", None: ""}
+    head = [f"- {key}: {text}" for key, text in machine.items()]
+    rows = [
+        f"| {line.what.replace('  ', '&emsp;')} | {line.measured} | {line.bar} | "
+        f"{words[line.holds]} |"
+        for line in found
+    ]
+    return "\n".join(
+        [*head, "", "| what | measured | bar | holds |", "|---|---|---|---|", *rows, ""]
+    )
+
+
+def record(text: str) -> None:
+    """Put the table between the marks of docs/performance.md."""
+    document = DOCUMENT.read_text(encoding="utf-8")
+    before, _, rest = document.partition(_BEGIN)
+    _, _, after = rest.partition(_END)
+    DOCUMENT.write_text(f"{before}{_BEGIN}\n{text}\n{_END}{after}", encoding="utf-8")

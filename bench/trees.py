@@ -1,0 +1,179 @@
+"""Synthetic trees of any size with figures, made through the real store and kept between runs."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import shapely
+
+from bench import OUT
+from dashboard.coverage import registry
+from dashboard.demo.figures import MEASURES, months_until
+from dashboard.store import Store
+from dashboard.store.commit import commit
+from dashboard.store.engine import FORMAT
+from dashboard.store.model import Change
+from geodata import thiessen
+from geodata.model import Level
+
+ROOT = "bench"
+_WEST, _SOUTH, _SIDE = 116.0, 38.5, 2.0
+"""The square every tree fills, degrees."""
+_CELLS_UP_TO = 5_000
+"""Trees this small get Thiessen cells with natural outlines, larger ones squares."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """A tree with a city as root and the same number of children everywhere on one level."""
+
+    counties: int
+    townships: int
+    villages: int
+    months: int = 0
+    """Months of figures, ending in 2026-10; 0 for places alone."""
+
+    @property
+    def name(self) -> str:
+        """Folder under bench/out/stores."""
+        return f"{self.counties}x{self.townships}x{self.villages}x{self.months}"
+
+    @property
+    def total(self) -> int:
+        """Number of villages."""
+        return self.counties * self.townships * self.villages
+
+
+def prepared(spec: Spec) -> Path:
+    """Data directory holding the tree; made now unless an earlier run left it whole."""
+    directory = OUT / "stores" / spec.name
+    mark = directory / "bench.json"
+    wanted = json.dumps({**asdict(spec), "format": FORMAT, "pairs": str(registry.pairs())})
+    if mark.exists() and mark.read_text(encoding="utf-8") == wanted:
+        return directory
+    shutil.rmtree(directory, ignore_errors=True)
+    print(f"  making a tree of {spec.total:,} villages ...", flush=True)
+    store = Store.open(directory)
+    frame = places(spec)
+    boundaries = outlines(spec)
+    commit(store, Change(dataset="places", frame=frame, geometries=boundaries), registry.pairs())
+    for month in months_until("2026-10", spec.months) if spec.months else ():
+        commit(store, Change(dataset="figures", frame=figures(spec, month)), registry.pairs())
+    store.close()
+    mark.write_text(wanted, encoding="utf-8")
+    return directory
+
+
+def village_ids(spec: Spec) -> np.ndarray:
+    """Ids of the villages in tree order."""
+    return _ids(spec, 3)
+
+
+def _ids(spec: Spec, depth: int) -> np.ndarray:
+    ids = np.array([ROOT], dtype=object)
+    for count in _branching(spec)[:depth]:
+        width = len(str(count - 1))
+        tails = np.array([f"-{index:0{width}}" for index in range(count)], dtype=object)
+        ids = (ids[:, None] + tails[None, :]).ravel()
+    return ids
+
+
+def _branching(spec: Spec) -> Sequence[int]:
+    return spec.counties, spec.townships, spec.villages
+
+
+def places(spec: Spec) -> pd.DataFrame:
+    """Places rows, root first, level by level."""
+    parts = [pd.DataFrame({"id": [ROOT], "parent_id": [None], "level": int(Level.CITY)})]
+    for depth, count in enumerate(_branching(spec), start=1):
+        parents = _ids(spec, depth - 1)
+        parts.append(
+            pd.DataFrame(
+                {
+                    "id": _ids(spec, depth),
+                    "parent_id": np.repeat(parents, count),
+                    "level": int(Level.CITY) + depth,
+                }
+            )
+        )
+    table = pd.concat(parts, ignore_index=True)
+    return table.assign(
+        name="测试" + table["id"],
+        valid_from=pd.Timestamp("2020-01-01"),
+        valid_to=pd.NaT,
+        lon=np.nan,
+        lat=np.nan,
+        indicative=True,
+    )
+
+
+def outlines(spec: Spec) -> np.ndarray:
+    """Polygons in the order of ``places``; every level tiles the one above."""
+    squares = np.array([[_WEST, _SOUTH, _WEST + _SIDE, _SOUTH + _SIDE]])
+    levels = [shapely.box(*squares.T)]
+    for count in _branching(spec):
+        squares = _split(squares, count)
+        levels.append(shapely.box(*squares.T))
+    if spec.total <= _CELLS_UP_TO:
+        rng = np.random.default_rng(spec.total)
+        levels[-1] = np.concatenate(
+            [
+                thiessen.cells(thiessen.seeded_points(square, spec.villages, rng), square)
+                for square in levels[-2]
+            ]
+        )
+    return np.concatenate(levels)
+
+
+def _split(boxes: np.ndarray, count: int) -> np.ndarray:
+    """Cut each box (west, south, east, north) into ``count`` boxes: full rows of a grid, the last
+    row's boxes wider where they do not fill it."""
+    columns = int(np.ceil(np.sqrt(count)))
+    rows = int(np.ceil(count / columns))
+    row, column = np.divmod(np.arange(count), columns)
+    in_row = np.where(row == rows - 1, count - (rows - 1) * columns, columns)
+    low = np.column_stack([column / in_row, row / rows])
+    high = np.column_stack([(column + 1) / in_row, (row + 1) / rows])
+    corner, size = boxes[:, None, :2], (boxes[:, 2:] - boxes[:, :2])[:, None, :]
+    return np.concatenate([corner + low * size, corner + high * size], axis=2).reshape(-1, 4)
+
+
+def figures(spec: Spec, month: str) -> pd.DataFrame:
+    """Long figures of every village in one month, all measures, numerators within their whole."""
+    values = village_values(spec, month)
+    ids = village_ids(spec)
+    return pd.DataFrame(
+        {
+            "place_id": np.tile(ids, len(MEASURES)),
+            "month": month,
+            "measure": np.repeat(np.array(MEASURES, dtype=object), len(ids)),
+            "source": "reported",
+            "value": np.concatenate([values[name] for name in MEASURES]),
+        }
+    )
+
+
+def village_values(spec: Spec, month: str) -> dict[str, np.ndarray]:
+    """One array a measure, in the order of ``village_ids``."""
+    rng = np.random.default_rng([spec.total, int(month.replace("-", ""))])
+    households = rng.integers(2, 40, spec.total)
+    persons = households * 2 + rng.integers(0, households)
+    eligible = rng.integers(20, 150, spec.total)
+    planned = rng.integers(0, 2, spec.total)
+    values = {
+        "registered_households": households,
+        "registered_persons": persons,
+        "contracted_persons": rng.binomial(persons, rng.beta(9, 1, spec.total)),
+        "cervical_eligible_women": eligible,
+        "cervical_screened_women": rng.binomial(eligible, rng.beta(4, 2, spec.total)),
+        "planned_village_clinics": planned,
+        "standard_village_clinics": rng.binomial(planned, 0.8),
+        "open_findings": rng.poisson(0.4, spec.total),
+    }
+    return {name: array.astype(np.float64) for name, array in values.items()}

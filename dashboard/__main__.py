@@ -1,0 +1,360 @@
+"""The command line. Forms, exit codes and JSON keys are a contract: other scripts call them.
+
+Exit codes: 0 done, 2 the input was rejected, 1 anything else.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from dashboard.coverage import registry, service
+from dashboard.coverage.model import Cell, Layer, View
+from dashboard.demo.service import DEFAULT_ROOT, DEFAULT_SEED, prepare_demo
+from dashboard.intake.service import load_files
+from dashboard.settings import Settings
+from dashboard.store import Store
+from dashboard.store.commit import ensure_snapshots
+from geodata.errors import DudaoError
+from geodata.model import Place
+from loaders import Request
+from loaders.model import ImportReport, Severity
+
+app = typer.Typer(
+    help="Dudao 督导一张图:健康工作现场督导地图。",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+DataOption = Annotated[
+    Path | None, typer.Option("--data", help="数据目录(也可用环境变量 DUDAO_DATA)。")
+]
+_SHOWN = 20
+_SEVERITIES = {Severity.ERROR: "错误", Severity.WARNING: "注意", Severity.INFO: "说明"}
+
+JsonOption = Annotated[bool, typer.Option("--json", help="以 JSON 输出。")]
+
+
+class _State:
+    """What the options before the command said."""
+
+    data: Path | None = None
+
+
+@app.callback()
+def main(data: DataOption = None) -> None:
+    """Take options that stand before the command."""
+    _State.data = data
+
+
+def _settings(data: Path | None) -> Settings:
+    return Settings.load(data or _State.data)
+
+
+def _open(data: Path | None) -> Store:
+    settings = _settings(data)
+    return Store.open(settings.data, settings.database_url)
+
+
+def _print_json(document: Any) -> None:
+    typer.echo(json.dumps(document, ensure_ascii=False, indent=2, allow_nan=False))
+
+
+def _fail(error: DudaoError, as_json: bool) -> NoReturn:
+    if as_json:
+        _print_json({"error": error.as_dict()})
+    typer.echo(f"错误 {error.code}:{error.message}{error.remedy}", err=True)
+    raise typer.Exit(error.exit_code)
+
+
+@contextmanager
+def _reporting(as_json: bool) -> Iterator[None]:
+    """Turn a DudaoError into its message and exit code."""
+    try:
+        yield
+    except DudaoError as error:
+        _fail(error, as_json)
+
+
+def _progress(line: str) -> None:
+    typer.echo(line, err=True)
+
+
+@app.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="监听地址。")] = None,
+    port: Annotated[int | None, typer.Option(help="监听端口。")] = None,
+    data: DataOption = None,
+) -> None:
+    """启动网页。"""
+    from dashboard.server import serve as run_server
+
+    with _reporting(False):
+        settings = _settings(data)
+        run_server(settings, host or settings.host, port or settings.port)
+
+
+@app.command()
+def demo(
+    root: Annotated[str, typer.Option(help="演示范围的区划代码。")] = DEFAULT_ROOT,
+    seed: Annotated[int, typer.Option(help="随机种子,同一种子得到同样的数据。")] = DEFAULT_SEED,
+    if_empty: Annotated[
+        bool, typer.Option("--if-empty", help="数据目录已有数据时什么也不做。")
+    ] = False,
+    data: DataOption = None,
+) -> None:
+    """在数据目录中准备演示数据。"""
+    with _reporting(False):
+        store = _open(data)
+        if if_empty and _has_places(store):
+            return
+        prepare_demo(store, root, seed, _progress)
+
+
+def _has_places(store: Store) -> bool:
+    with store.unit() as unit:
+        return not unit.is_empty()
+
+
+@app.command()
+def load(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="要导入的文件。")],
+    dataset: Annotated[
+        str | None, typer.Option(help="数据集:places、institutions 或 figures。")
+    ] = None,
+    month: Annotated[str | None, typer.Option(help="文件没有月份列时的月份 YYYY-MM。")] = None,
+    crs: Annotated[
+        str | None, typer.Option(help="坐标系:EPSG 代号、gcj02 或 bd09,覆盖文件自报的坐标系。")
+    ] = None,
+    match: Annotated[
+        list[str] | None,
+        typer.Option(help="人工确认的名称对应,写作 名称=代码 或 上级名称/名称=代码,可多次给出。"),
+    ] = None,
+    issues: Annotated[
+        Path | None, typer.Option(help="把完整问题清单写成 CSV(每个文件一份时自动编号)。")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="只检查,不写入。")] = False,
+    accept_valid_rows: Annotated[
+        bool, typer.Option("--accept-valid-rows", help="有错误时仍接收正确的行。")
+    ] = False,
+    as_json: JsonOption = False,
+    data: DataOption = None,
+) -> None:
+    """导入区划、机构或月度数据文件,一次报告全部问题。"""
+    with _reporting(as_json):
+        request = Request(dataset=dataset, month=month, crs=crs, confirmed=_confirmed(match or []))
+        reports = load_files(
+            _open(data),
+            files,
+            request,
+            registry.pairs(),
+            dry_run=dry_run,
+            accept_valid_rows=accept_valid_rows,
+            progress=_progress,
+        )
+    for number, report in enumerate(reports, start=1):
+        if issues is not None:
+            report.write_issues_csv(_numbered(issues, number, len(reports)))
+        if not as_json:
+            _print_report(report, dry_run)
+    rejected = [r for r in reports if r.has_errors and not (accept_valid_rows and r.rows_valid)]
+    if as_json:
+        _print_json({"ok": not rejected, "files": [report.as_dict() for report in reports]})
+    if rejected:
+        raise typer.Exit(2)
+
+
+def _numbered(path: Path, number: int, count: int) -> Path:
+    return path if count == 1 else path.with_stem(f"{path.stem}-{number}")
+
+
+def _confirmed(pairs: list[str]) -> dict[tuple[str, str | None], str]:
+    confirmed: dict[tuple[str, str | None], str] = {}
+    for pair in pairs:
+        written, separator, place_id = pair.rpartition("=")
+        if not separator or not written or not place_id:
+            raise DudaoError(
+                "MATCH_FORM",
+                f"--match 的写法不对:“{pair}”。",
+                "请写作 名称=代码 或 上级名称/名称=代码。",
+            )
+        parent, slash, name = written.rpartition("/")
+        confirmed[(name, parent if slash else None)] = place_id
+    return confirmed
+
+
+def _print_report(report: ImportReport, dry_run: bool) -> None:
+    state = "只检查,未写入" if dry_run else "已写入" if report.committed else "未写入"
+    if not dry_run and not report.committed and not report.has_errors:
+        state = "与已有数据一致,无变化"
+    typer.echo(f"{report.file}:{report.dataset or '未识别'},{state}")
+    typer.echo(
+        f"  读取 {report.rows_read:,} 行,有效 {report.rows_valid:,},拒绝 {report.rows_rejected:,},"
+        f"跳过合计与说明 {report.rows_skipped:,};"
+        f"变化 {report.rows_changed:,},未变 {report.rows_unchanged:,}"
+    )
+    for issue in report.issues.first(_SHOWN):
+        where = "".join(
+            text
+            for text in (
+                f"工作表“{issue.sheet}”" if issue.sheet else "",
+                f"第 {issue.row} 行" if issue.row else "",
+                f"“{issue.column}”列" if issue.column else "",
+            )
+        )
+        typer.echo(f"  {_SEVERITIES[issue.severity]} {issue.code} {where} {issue.message}")
+    for code, count in report.issues.counts().items():
+        if count > _SHOWN:
+            typer.echo(f"  {code} 共 {count:,} 条,以上列出 {_SHOWN} 条;完整清单用 --issues 写出。")
+    for suggestion in report.suggestions[:_SHOWN]:
+        offered = "、".join(f"{name}({place_id})" for place_id, name, _ in suggestion.candidates)
+        typer.echo(f"  第 {suggestion.row} 行“{suggestion.name}”可能是:{offered or '没有相近的名称'}")
+
+
+@app.command()
+def places(
+    parent: Annotated[str | None, typer.Option(help="只列出该地的下级。")] = None,
+    search: Annotated[str | None, typer.Option(help="名称、拼音首字母或代码。")] = None,
+    limit: Annotated[int, typer.Option(help="搜索结果的最多条数。")] = 50,
+    as_json: JsonOption = False,
+    data: DataOption = None,
+) -> None:
+    """列出或搜索区划。"""
+    with _reporting(as_json), _open(data).unit() as unit:
+        today = date.today()
+        if search is not None:
+            found = unit.search(search, limit, today)
+            if parent is not None:
+                path = unit.place(parent, today).path
+                found = [place for place in found if place.path.startswith(path)]
+        elif parent is not None:
+            found = unit.children(unit.place(parent, today).id, today)
+        else:
+            found = unit.all_places(today)
+        drawn = unit.shapes([place.id for place in found], today)
+    if as_json:
+        _print_json({"places": [_place_dict(place, place.id in drawn) for place in found]})
+        return
+    for place in found:
+        typer.echo(f"{place.id}\t{place.level.title}\t{place.name}")
+
+
+def _place_dict(place: Place, has_boundary: bool) -> dict[str, Any]:
+    return {
+        "id": place.id,
+        "name": place.name,
+        "level": place.level.key,
+        "parent_id": place.parent_id,
+        "path": place.path,
+        "valid_from": place.valid_from.isoformat(),
+        "valid_to": place.valid_to.isoformat() if place.valid_to else None,
+        "lon": place.lon,
+        "lat": place.lat,
+        "has_boundary": has_boundary,
+    }
+
+
+@app.command()
+def layers(as_json: JsonOption = False) -> None:
+    """列出覆盖图层。"""
+    with _reporting(as_json):
+        found = list(registry.layers().values())
+    if as_json:
+        _print_json({"layers": [_layer_dict(layer) for layer in found]})
+        return
+    for layer in found:
+        typer.echo(f"{layer.id}\t{layer.title}\t{layer.unit}")
+
+
+def _layer_dict(layer: Layer) -> dict[str, Any]:
+    return {
+        "id": layer.id,
+        "title": layer.title,
+        "title_en": layer.title_en,
+        "group": layer.group,
+        "base_level": layer.base_level.key,
+        "numerator": layer.numerator,
+        "denominator": layer.denominator,
+        "factor": layer.factor,
+        "unit": layer.unit,
+        "target": layer.target,
+        "direction": layer.direction.value,
+        "breaks": list(layer.breaks),
+        "palette": layer.palette,
+        "help": layer.help,
+    }
+
+
+@app.command()
+def coverage(
+    layer: Annotated[str, typer.Option(help="图层 ID。")],
+    place: Annotated[str, typer.Option(help="区划代码,列出它的下级。")],
+    month: Annotated[str, typer.Option(help="月份 YYYY-MM。")],
+    as_json: JsonOption = False,
+    data: DataOption = None,
+) -> None:
+    """一个图层在一地各下级的数值,与地图完全一致。"""
+    with _reporting(as_json), _open(data).unit() as unit:
+        shown = service.table(unit, View(place_id=place, layer_id=layer, month=month))
+    if as_json:
+        _print_json(
+            {
+                "layer": layer,
+                "place": place,
+                "month": month,
+                "version": shown.version,
+                "children": [_cell_dict(cell) for cell in shown.cells],
+            }
+        )
+        return
+    for cell in shown.cells:
+        value = "—" if cell.value is None else f"{cell.value:.1f}{shown.layer.unit}"
+        typer.echo(f"{cell.rank or '—'}\t{cell.place.id}\t{cell.place.name}\t{value}")
+
+
+def _whole(number: float | None) -> float | int | None:
+    """Counts print as integers."""
+    return int(number) if number is not None and number.is_integer() else number
+
+
+def _cell_dict(cell: Cell) -> dict[str, Any]:
+    return {
+        "id": cell.place.id,
+        "name": cell.place.name,
+        "numerator": _whole(cell.numerator),
+        "denominator": _whole(cell.denominator),
+        "value": cell.value,
+        "class": cell.class_index,
+        "rank": cell.rank,
+    }
+
+
+@app.command()
+def status(as_json: JsonOption = False, data: DataOption = None) -> None:
+    """数据目录的概况。"""
+    with _reporting(as_json), _open(data).unit() as unit:
+        summary = unit.status()
+    if as_json:
+        _print_json(summary)
+        return
+    for key, value in summary.items():
+        typer.echo(f"{key}: {json.dumps(value, ensure_ascii=False, default=str)}")
+
+
+@app.command()
+def publish(data: DataOption = None) -> None:
+    """图层增减后,重新汇总受影响的月份。"""
+    with _reporting(False):
+        ensure_snapshots(_open(data), registry.pairs(), _progress)
+
+
+if __name__ == "__main__":
+    sys.exit(app())

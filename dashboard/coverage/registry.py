@@ -1,0 +1,126 @@
+"""layers.toml read once into Layer objects, refused whole when any entry is incomplete."""
+
+from __future__ import annotations
+
+import tomllib
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from dashboard.coverage.model import Direction, Layer
+from dashboard.coverage.palettes import PALETTES
+from dashboard.store.model import Pair
+from geodata.errors import DudaoError
+from geodata.model import InstitutionKind, Level
+from loaders import registry as datasets
+
+LAYERS_FILE = Path(__file__).with_name("layers.toml")
+
+_REQUIRED = frozenset(
+    "title title_en group base_level numerator denominator factor unit direction breaks palette "
+    "help help_en".split()
+)
+_OPTIONAL = frozenset({"target", "site_kind"})
+
+
+def _bad(layer_id: str, problem: str) -> DudaoError:
+    return DudaoError(
+        "LAYER_INVALID",
+        f"图层 {layer_id}:{problem}。",
+        "请对照 docs/adding-a-layer.md 修改 layers.toml。",
+    )
+
+
+def parse_layer(layer_id: str, entry: dict[str, Any]) -> Layer:
+    """Check one entry of layers.toml and build its Layer.
+
+    Raises:
+        DudaoError: LAYER_INVALID names the first key that is missing, unknown or wrong.
+    """
+    keys = set(entry)
+    if missing := sorted(_REQUIRED - keys):
+        raise _bad(layer_id, f"缺少 {'、'.join(missing)}")
+    if unknown := sorted(keys - _REQUIRED - _OPTIONAL):
+        raise _bad(layer_id, f"有不认识的键 {'、'.join(unknown)}")
+    for key in ("title", "title_en", "group", "unit", "help", "help_en"):
+        if not isinstance(entry[key], str) or not entry[key].strip():
+            raise _bad(layer_id, f"{key} 不能为空")
+    measures = datasets.measures()
+    for key in ("numerator", "denominator"):
+        if entry[key] not in measures:
+            raise _bad(layer_id, f"{key} = {entry[key]!r} 不是已声明的指标")
+    breaks = tuple(float(limit) for limit in entry["breaks"])
+    if not breaks or any(low >= high for low, high in pairwise(breaks)):
+        raise _bad(layer_id, "breaks 应为递增的数")
+    palette = entry["palette"]
+    if palette not in PALETTES or len(breaks) + 1 not in PALETTES[palette]:
+        raise _bad(layer_id, f"没有 {len(breaks) + 1} 级的色带 {palette!r}")
+    factor = float(entry["factor"])
+    if factor <= 0:
+        raise _bad(layer_id, "factor 应大于 0")
+    try:
+        base_level = Level.parse(entry["base_level"])
+        direction = Direction(entry["direction"])
+        site_kind = InstitutionKind(entry["site_kind"]) if "site_kind" in entry else None
+    except ValueError as error:
+        raise _bad(layer_id, str(error)) from error
+    return Layer(
+        id=layer_id,
+        title=entry["title"],
+        title_en=entry["title_en"],
+        group=entry["group"],
+        base_level=base_level,
+        numerator=entry["numerator"],
+        denominator=entry["denominator"],
+        factor=factor,
+        unit=entry["unit"],
+        target=float(entry["target"]) if "target" in entry else None,
+        direction=direction,
+        breaks=breaks,
+        palette=palette,
+        help=entry["help"],
+        help_en=entry["help_en"],
+        site_kind=site_kind,
+    )
+
+
+def read_layers(path: Path) -> dict[str, Layer]:
+    """Every layer of a file, in the file's order.
+
+    Raises:
+        DudaoError: LAYER_INVALID as ``parse_layer``, or when two layers claim one kind of site.
+    """
+    entries = tomllib.loads(path.read_text(encoding="utf-8"))
+    layers = {layer_id: parse_layer(layer_id, entry) for layer_id, entry in entries.items()}
+    kinds = [layer.site_kind for layer in layers.values() if layer.site_kind is not None]
+    if len(kinds) != len(set(kinds)):
+        raise _bad("*", "同一类机构只能由一个图层着色")
+    return layers
+
+
+@cache
+def layers() -> dict[str, Layer]:
+    """The registry: layer id to Layer, in the order screens list them."""
+    return read_layers(LAYERS_FILE)
+
+
+def layer(layer_id: str) -> Layer:
+    """One layer.
+
+    Raises:
+        DudaoError: LAYER_NOT_FOUND names the ids that exist.
+    """
+    found = layers().get(layer_id)
+    if found is None:
+        raise DudaoError(
+            "LAYER_NOT_FOUND", f"没有图层“{layer_id}”。", f"可用图层:{'、'.join(layers())}。"
+        )
+    return found
+
+
+def pairs() -> tuple[Pair, ...]:
+    """The distinct (numerator, denominator) pairs the roll-up has to produce."""
+    return tuple(
+        dict.fromkeys(Pair(entry.numerator, entry.denominator) for entry in layers().values())
+    )

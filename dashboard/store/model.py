@@ -1,0 +1,166 @@
+"""Types of the store: months, snapshots, batches, shapes, changes. Pure."""
+
+from __future__ import annotations
+
+from calendar import monthrange
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import date
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from geodata.errors import DudaoError
+
+Progress = Callable[[str], None]
+"""Receives one line of text for the person who waits, in Simplified Chinese."""
+
+Geometries = npt.NDArray[np.object_]
+"""Shapely geometries in WGS84 degrees; None where there is none."""
+
+PLACE_COLUMNS = (
+    "id", "name", "level", "parent_id", "valid_from", "valid_to", "lon", "lat", "indicative",
+)  # fmt: skip
+INSTITUTION_COLUMNS = ("id", "name", "kind", "place_id", "lon", "lat")
+FIGURE_KEY = ("place_id", "month", "measure", "source")
+FIGURE_COLUMNS = (*FIGURE_KEY, "value")
+
+
+def month_end(month: str) -> date:
+    """The day that stands for a month: its last.
+
+    Raises:
+        DudaoError: MONTH_FORM when ``month`` is not ``YYYY-MM``.
+    """
+    year, dash, number = month.partition("-")
+    if dash and len(year) == 4 and len(number) == 2 and (year + number).isdecimal():
+        numbers = int(year), int(number)
+        if numbers[0] >= 1 and 1 <= numbers[1] <= 12:
+            return date(*numbers, monthrange(*numbers)[1])
+    raise DudaoError("MONTH_FORM", f"月份“{month}”写法不对。", "请写作 YYYY-MM,例如 2026-10。")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Pair:
+    """Two measures summed together, village by village: numerator over denominator."""
+
+    numerator: str
+    denominator: str
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The published values of one month; (month, version) is the key of every cache.
+
+    Attributes:
+        month: ``YYYY-MM``.
+        version: counts up from 1 within the month.
+        file: name of the Parquet file in the snapshots directory.
+    """
+
+    month: str
+    version: int
+    file: str
+
+
+class BatchState(StrEnum):
+    """open: being loaded; committed: counts; abandoned: never finished, its rows are removed."""
+
+    OPEN = "open"
+    COMMITTED = "committed"
+    ABANDONED = "abandoned"
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One load.
+
+    Attributes:
+        id: counts up; of two figures for one key that of the higher committed batch wins.
+        file, sha256: what was loaded; ``rows``: how many rows it changed.
+        months: months it brought figures for, ascending.
+        started, finished: UTC, ISO 8601.
+    """
+
+    id: int
+    file: str
+    sha256: str
+    dataset: str
+    rows: int
+    months: tuple[str, ...]
+    started: str
+    finished: str | None
+    operator: str
+    state: BatchState
+
+    def as_dict(self) -> dict[str, Any]:
+        """The JSON form in ``status --json``."""
+        return {
+            "id": self.id,
+            "file": self.file,
+            "sha256": self.sha256,
+            "dataset": self.dataset,
+            "rows": self.rows,
+            "months": list(self.months),
+            "started": self.started,
+            "finished": self.finished,
+            "operator": self.operator,
+            "state": self.state.value,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What the map draws of one place.
+
+    Attributes:
+        wkb: the simplified polygon, WGS84 degrees.
+        indicative: whether the polygon is 示意边界, not a surveyed one.
+        label_lon, label_lat: where a label fits, degrees; label_radius: room around it, metres.
+    """
+
+    wkb: bytes
+    indicative: bool
+    label_lon: float
+    label_lat: float
+    label_radius: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Change:
+    """The valid rows of one file, as ``loaders.prepare`` hands them over.
+
+    Attributes:
+        dataset: ``places``, ``institutions`` or ``figures``.
+        frame: the canonical columns of the dataset (``PLACE_COLUMNS``,
+            ``INSTITUTION_COLUMNS`` or ``FIGURE_COLUMNS``), one row for each key. An empty cell
+            in ``parent_id``, ``valid_to``, ``lon`` or ``lat`` says nothing: what is stored stays.
+        geometries: parallel to a places frame, None where the file has no polygon.
+        file, sha256, operator: kept with the batch.
+    """
+
+    dataset: str
+    frame: pd.DataFrame
+    geometries: Geometries | None = None
+    file: str = ""
+    sha256: str = ""
+    operator: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CommitResult:
+    """What a commit did.
+
+    Attributes:
+        batch: id of the new batch, None when every row was already stored.
+        changed, unchanged: rows of the change.
+        snapshots: new snapshot versions, by month.
+    """
+
+    batch: int | None
+    changed: int
+    unchanged: int
+    snapshots: tuple[Snapshot, ...] = field(default=())

@@ -1,0 +1,139 @@
+"""Published values: a Parquet file for each month and version, read a few row groups at a time."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from bisect import bisect_left, bisect_right
+from collections import OrderedDict
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from dashboard.store.engine import COLUMNS
+from dashboard.store.model import Snapshot
+from geodata.errors import SystemProblem
+
+ROW_GROUP = 2_048
+"""Rows in a row group: a view of 300 villages and four pairs reads one or two of them."""
+
+_OPEN_FILES = 256
+_TEMPORARY = ".part"
+
+
+@dataclass(frozen=True, slots=True)
+class _Index:
+    """A file's footer and, for each row group, the first and last parent it holds."""
+
+    metadata: pq.FileMetaData
+    first: list[str]
+    last: list[str]
+
+
+class Snapshots:
+    """The directory of snapshot files. Safe to share between threads."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._indexes: OrderedDict[str, _Index] = OrderedDict()
+        self._lock = Lock()
+
+    def write(self, month: str, version: int, rows: pa.Table) -> Snapshot:
+        """Write one month's rows (``COLUMNS``, sorted by parent) whole or not at all."""
+        name = f"{month}-v{version:05d}-{secrets.token_hex(4)}.parquet"
+        self._directory.mkdir(parents=True, exist_ok=True)
+        part = self._directory / (name + _TEMPORARY)
+        try:
+            with part.open("wb") as file:
+                pq.write_table(
+                    rows.select(COLUMNS),
+                    file,
+                    row_group_size=ROW_GROUP,
+                    compression="zstd",
+                    write_statistics=["parent_id"],
+                )
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(self._directory / name)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
+        _sync_directory(self._directory)
+        return Snapshot(month, version, name)
+
+    def values(self, snapshot: Snapshot, parent_id: str) -> pd.DataFrame:
+        """Rows of the places directly below ``parent_id``, in ``COLUMNS``."""
+        index = self._index(snapshot)
+        wanted = range(bisect_left(index.last, parent_id), bisect_right(index.first, parent_id))
+        if not wanted:
+            return _frame(index.metadata.schema.to_arrow_schema().empty_table())
+        try:
+            with pq.ParquetFile(self._directory / snapshot.file, metadata=index.metadata) as file:
+                rows = file.read_row_groups(list(wanted), use_threads=False)
+        except FileNotFoundError as error:
+            raise _gone(snapshot) from error
+        return _frame(rows.filter(pc.equal(rows["parent_id"], parent_id)))
+
+    def _index(self, snapshot: Snapshot) -> _Index:
+        with self._lock:
+            found = self._indexes.get(snapshot.file)
+            if found is not None:
+                self._indexes.move_to_end(snapshot.file)
+                return found
+        try:
+            metadata = pq.read_metadata(self._directory / snapshot.file)
+        except FileNotFoundError as error:
+            raise _gone(snapshot) from error
+        column = metadata.schema.names.index("parent_id")
+        statistics = [
+            metadata.row_group(group).column(column).statistics
+            for group in range(metadata.num_row_groups)
+        ]
+        # An empty snapshot still has one empty row group, without limits.
+        limits = [limit for limit in statistics if limit is not None and limit.has_min_max]
+        index = _Index(metadata, [s.min for s in limits], [s.max for s in limits])
+        with self._lock:
+            self._indexes[snapshot.file] = index
+            while len(self._indexes) > _OPEN_FILES:
+                self._indexes.popitem(last=False)
+        return index
+
+    def remove_except(self, files: Collection[str]) -> None:
+        """Delete every file that is not in ``files``, temporary ones too."""
+        if self._directory.is_dir():
+            for path in self._directory.iterdir():
+                if path.name not in files and path.suffix in (".parquet", _TEMPORARY):
+                    path.unlink(missing_ok=True)
+
+    def remove(self, files: Collection[str]) -> None:
+        """Delete files by name."""
+        for name in files:
+            (self._directory / name).unlink(missing_ok=True)
+
+
+def _frame(rows: pa.Table) -> pd.DataFrame:
+    frame: pd.DataFrame = rows.to_pandas()
+    return frame
+
+
+def _gone(snapshot: Snapshot) -> SystemProblem:
+    return SystemProblem(
+        "SNAPSHOT_GONE",
+        f"{snapshot.month} 第 {snapshot.version} 版汇总文件已不在数据目录中。",
+        "请刷新页面;若仍出现,请运行 python -m dashboard publish 重新汇总。",
+    )
+
+
+def _sync_directory(directory: Path) -> None:
+    """Make the rename itself durable."""
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

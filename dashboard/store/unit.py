@@ -1,0 +1,495 @@
+"""Reads. One ``Unit`` is one read transaction: everything in it sees the same state."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from datetime import date
+from functools import cache
+from itertools import islice
+from typing import Any
+
+import pandas as pd
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Date,
+    Row,
+    Select,
+    String,
+    and_,
+    bindparam,
+    cast,
+    exists,
+    func,
+    literal,
+    or_,
+    select,
+    union_all,
+)
+
+from dashboard.store import database
+from dashboard.store.facts import Facts
+from dashboard.store.model import Batch, BatchState, Shape, Snapshot, month_end
+from dashboard.store.pinyin import fold
+from dashboard.store.snapshots import Snapshots
+from dashboard.store.tables import batch, boundary, institution, meta, place, snapshot
+from geodata.errors import DudaoError
+from geodata.model import Institution, InstitutionKind, Level, Place
+
+ROOT = "root"
+DEMONSTRATION = "demonstration"
+PLACES_VERSION = "places_version"
+
+_CHUNK = 1_000
+_MANY = 50_000
+"""So many ids are looked up faster by reading the whole column."""
+
+_BATCHES_SHOWN = 20
+_LIKE = str.maketrans({"%": r"\%", "_": r"\_", "\\": r"\\"})
+_LAST_CHARACTER = "\U0010ffff"
+
+_PLACE = (
+    place.c.id, place.c.name, place.c.level, place.c.parent_id, place.c.path,
+    place.c.valid_from, place.c.valid_to, place.c.lon, place.c.lat,
+)  # fmt: skip
+_BY_ID = (place.c.id, place.c.valid_from)
+
+
+class Unit:
+    """Reads of places, institutions, shapes, months and values. Get one from ``Store.unit()``."""
+
+    def __init__(self, connection: Connection, facts: Facts, snapshots: Snapshots) -> None:
+        self._connection = connection
+        self._facts = facts
+        self._snapshots = snapshots
+
+    # Places
+
+    def is_empty(self) -> bool:
+        """Whether no place is stored."""
+        return self._connection.execute(select(place.c.id).limit(1)).first() is None
+
+    def root(self) -> Place:
+        """The place everything lies under, in its version of today or its latest.
+
+        Raises:
+            DudaoError: NO_PLACES when none is stored.
+        """
+        root_id = self.meta(ROOT)
+        versions = self._places(place.c.id == root_id) if root_id is not None else []
+        if not versions:
+            raise DudaoError(
+                "NO_PLACES",
+                "数据目录里还没有行政区划。",
+                "请先导入区划文件(load),或用 demo 准备演示数据。",
+            )
+        today = date.today()
+        return next((found for found in versions if found.valid_on(today)), versions[-1])
+
+    def place(self, place_id: str, on: date) -> Place:
+        """One place as it is on a day.
+
+        Raises:
+            DudaoError: PLACE_NOT_FOUND.
+        """
+        versions = self._places(place.c.id == place_id)
+        for found in versions:
+            if found.valid_on(on):
+                return found
+        if not versions:
+            raise DudaoError(
+                "PLACE_NOT_FOUND",
+                f"没有代码为“{place_id}”的地区。",
+                "请核对代码,或用搜索找到该地区。",
+            )
+        periods = "、".join(f"{found.valid_from} 至 {found.valid_to or '今'}" for found in versions)
+        raise DudaoError(
+            "PLACE_NOT_FOUND",
+            f"{versions[-1].name}({place_id})在 {on} 不存在,有效期为 {periods}。",
+            "请选择有效期内的月份。",
+        )
+
+    def places(self, place_ids: Iterable[str], on: date) -> list[Place]:
+        """The places of some ids on a day, by id; ids unknown on that day are left out."""
+        return [
+            found
+            for chunk in _chunks(sorted(set(place_ids)))
+            for found in self._places(place.c.id.in_(chunk), on)
+        ]
+
+    def all_places(self, on: date) -> list[Place]:
+        """Every place on a day, by id."""
+        return self._places(place.c.id.is_not(None), on)
+
+    def children(self, place_id: str, on: date) -> list[Place]:
+        """The places directly below, by level and id."""
+        return self._places(place.c.parent_id == place_id, on, order=(place.c.level, place.c.id))
+
+    def ancestors(self, below: Place, on: date) -> list[Place]:
+        """The places above, root first, without the place itself."""
+        ids = below.path.split("/")[:-2]
+        found = {above.id: above for above in self.places(ids, on)}
+        return [found[above_id] for above_id in ids if above_id in found]
+
+    def search(self, text: str, limit: int, on: date) -> list[Place]:
+        """Places by name, pinyin, pinyin initials or start of the code.
+
+        Whole matches come before beginnings, beginnings before inner parts; higher levels first
+        among equals. Whole matches and beginnings read a few index ranges of at most ``limit``
+        rows; only inner parts (of two characters or more, when the others found too few) are looked
+        for by reading through.
+        """
+        wanted = fold(text)
+        if not wanted or limit < 1:
+            return []
+        given = {
+            "wanted": wanted,
+            "after": wanted + _LAST_CHARACTER,
+            "inner": f"%{wanted.translate(_LIKE)}%",
+            "day": on,
+            "most": limit,
+        }
+        found: dict[str, Place] = {}
+        for statement in _searches(wanted.isascii())[: 3 if len(wanted) > 1 else 2]:
+            for row in self._connection.execute(statement, given):
+                found.setdefault(row.id, _place(row))
+            if len(found) >= limit:
+                break
+        return list(islice(found.values(), limit))
+
+    def known_ids(self, place_ids: Iterable[str]) -> set[str]:
+        """Which of some ids a place has or ever had."""
+        wanted = sorted(set(place_ids))
+        if len(wanted) > _MANY:
+            return set(self._connection.execute(select(place.c.id)).scalars()).intersection(wanted)
+        return {
+            known
+            for chunk in _chunks(wanted)
+            for known in self._connection.execute(
+                select(place.c.id).where(place.c.id.in_(chunk))
+            ).scalars()
+        }
+
+    def _places(
+        self,
+        condition: ColumnElement[bool],
+        on: date | None = None,
+        order: tuple[ColumnElement[Any], ...] = _BY_ID,
+    ) -> list[Place]:
+        statement = select(*_PLACE).where(condition).order_by(*order)
+        if on is not None:
+            statement = statement.where(_valid(on))
+        return [_place(row) for row in self._connection.execute(statement)]
+
+    # Institutions
+
+    def institutions(self, home: Place, on: date | None = None) -> list[Institution]:
+        """Every institution at or under a place, by id.
+
+        ``on`` places each by its home's version of that day; without it, by its home's latest.
+        """
+        if on is None:
+            later = place.alias()
+            version = ~exists().where(
+                later.c.id == place.c.id, later.c.valid_from > place.c.valid_from
+            )
+        else:
+            version = _valid(on)
+        statement = (
+            select(institution)
+            .join(place, place.c.id == institution.c.place_id)
+            .where(_under(home.path), version)
+            .order_by(institution.c.id)
+        )
+        return [_institution(row) for row in self._connection.execute(statement)]
+
+    def institution(self, institution_id: str) -> Institution:
+        """One institution.
+
+        Raises:
+            DudaoError: INSTITUTION_NOT_FOUND.
+        """
+        row = self._connection.execute(
+            select(institution).where(institution.c.id == institution_id)
+        ).first()
+        if row is None:
+            raise DudaoError(
+                "INSTITUTION_NOT_FOUND",
+                f"没有代码为“{institution_id}”的机构。",
+                "请核对机构代码。",
+            )
+        return _institution(row)
+
+    # Shapes
+
+    def shapes(self, place_ids: Iterable[str], on: date) -> dict[str, Shape]:
+        """What the map draws of some places on a day; a place without polygon is left out.
+
+        A version of a place that brought no polygon of its own keeps the one before.
+        """
+        found: dict[str, Shape] = {}
+        for chunk in _chunks(sorted(set(place_ids))):
+            statement = (
+                select(
+                    boundary.c.place_id, boundary.c.display, boundary.c.indicative,
+                    boundary.c.label_lon, boundary.c.label_lat, boundary.c.label_radius,
+                )
+                .where(boundary.c.place_id.in_(chunk), boundary.c.valid_from <= on)
+                .order_by(boundary.c.place_id, boundary.c.valid_from)
+            )  # fmt: skip
+            for place_id, wkb, *rest in self._connection.execute(statement):
+                found[place_id] = Shape(bytes(wkb), *rest)
+        return found
+
+    # Values
+
+    def months(self) -> list[str]:
+        """Published months, ascending."""
+        statement = select(snapshot.c.month).distinct().order_by(snapshot.c.month)
+        return list(self._connection.execute(statement).scalars())
+
+    def snapshot(self, month: str) -> Snapshot:
+        """The published snapshot of a month: its highest version.
+
+        Raises:
+            DudaoError: MONTH_NOT_FOUND names the months there are, MONTH_FORM.
+        """
+        row = self._connection.execute(
+            select(snapshot.c.month, snapshot.c.version, snapshot.c.file)
+            .where(snapshot.c.month == month)
+            .order_by(snapshot.c.version.desc())
+            .limit(1)
+        ).first()
+        if row is not None:
+            return Snapshot(*row)
+        month_end(month)
+        months = self.months()
+        known = f"现有月份:{months[0]} 至 {months[-1]}(共 {len(months)} 个)" if months else ""
+        listed = f":{'、'.join(months)}" if 0 < len(months) <= 36 else ""
+        raise DudaoError(
+            "MONTH_NOT_FOUND",
+            f"没有 {month} 的数据。",
+            f"{known}{listed}。" if months else "请先导入月度数据。",
+        )
+
+    def values(self, published: Snapshot, parent_id: str) -> pd.DataFrame:
+        """Values of the places directly below ``parent_id``; reads only their part of the file.
+
+        Columns ``place_id, parent_id, source, numerator_measure, denominator_measure, numerator,
+        denominator, reporting, expected, own_numerator, own_denominator``. A place with places
+        below has a row for every source and pair of the month (numerator NaN where there is no
+        value); a place with none below has rows only for the pairs it reported.
+        """
+        return self._snapshots.values(published, parent_id)
+
+    def value_of(self, published: Snapshot, of: Place) -> pd.DataFrame:
+        """The rows of one place, columns as ``values``."""
+        rows = self._snapshots.values(published, of.parent_id or "")
+        return rows[rows["place_id"] == of.id].reset_index(drop=True)
+
+    # Whole tables, for the loaders
+
+    def place_frame(self) -> pd.DataFrame:
+        """All places as declared: ``id, name, level, parent_id, path, valid_from, valid_to``."""
+        later = place.alias()
+        last_piece = ~exists().where(
+            later.c.id == place.c.id,
+            later.c.declared_from == place.c.declared_from,
+            later.c.valid_from > place.c.valid_from,
+        )
+        rows = self._connection.execute(
+            select(
+                place.c.id, place.c.name, place.c.level, place.c.parent_id, place.c.path,
+                cast(place.c.declared_from, String), cast(place.c.declared_to, String),
+            )
+            .where(last_piece)
+            .order_by(place.c.id, place.c.declared_from)
+        ).all()  # fmt: skip
+        columns = ["id", "name", "level", "parent_id", "path", "valid_from", "valid_to"]
+        return with_dates(frame(rows, columns), "valid_from", "valid_to")
+
+    def institution_frame(self) -> pd.DataFrame:
+        """All institutions: ``id, name, kind, place_id, lon, lat``."""
+        rows = self._connection.execute(select(institution).order_by(institution.c.id)).all()
+        found = frame(rows, [column.name for column in institution.c])
+        return found.astype({"lon": "float64", "lat": "float64"})
+
+    def figures(
+        self,
+        place_ids: Collection[str] | None,
+        months: Collection[str],
+        measures: Collection[str] | None,
+    ) -> pd.DataFrame:
+        """Stored figures: ``place_id, month, measure, value, source``; None asks for all."""
+        # The engine takes a second to import, which screens and listings never need.
+        from dashboard.store.engine import Engine
+
+        observations = self._facts.observations(months)
+        with Engine() as engine:
+            return engine.figures(observations, self.committed(), place_ids, months, measures)
+
+    # State
+
+    def meta(self, key: str) -> str | None:
+        """One entry of the meta table."""
+        return self._connection.execute(select(meta.c.value).where(meta.c.key == key)).scalar()
+
+    def places_version(self) -> int:
+        """Counts up whenever a place, a boundary or an institution changes: part of cache keys."""
+        return int(self.meta(PLACES_VERSION) or 0)
+
+    def committed(self) -> list[int]:
+        """Ids of the batches that count."""
+        statement = select(batch.c.id).where(batch.c.state == BatchState.COMMITTED.value)
+        return list(self._connection.execute(statement).scalars())
+
+    def batches(self, limit: int) -> list[Batch]:
+        """The latest batches, newest first."""
+        statement = select(batch).order_by(batch.c.id.desc()).limit(limit)
+        return [_batch(row) for row in self._connection.execute(statement)]
+
+    def status(self) -> dict[str, Any]:
+        """An overview as JSON-ready values: what is stored, as of today."""
+        execute = self._connection.execute
+        today = date.today()
+        drawn = exists().where(boundary.c.place_id == place.c.id, boundary.c.valid_from <= today)
+        counts: dict[int, int] = {}
+        without: dict[int, int] = {}
+        for level, has_polygon, number in execute(
+            select(place.c.level, drawn, func.count())
+            .where(_valid(today))
+            .group_by(place.c.level, drawn)
+        ):
+            counts[level] = counts.get(level, 0) + number
+            if not has_polygon:
+                without[level] = number
+        located = func.count(institution.c.lon)
+        total, with_point = execute(select(func.count(), located).select_from(institution)).one()
+        published = execute(
+            select(snapshot.c.month, func.max(snapshot.c.version))
+            .group_by(snapshot.c.month)
+            .order_by(snapshot.c.month)
+        ).all()
+        flags = execute(
+            select(snapshot.c.month, snapshot.c.flags)
+            .order_by(snapshot.c.month.desc(), snapshot.c.version.desc())
+            .limit(1)
+        ).first()
+        roots = execute(
+            select(func.count()).where(place.c.parent_id.is_(None), _valid(today))
+        ).scalar_one()
+        return {
+            "schema": database.revision(self._connection),
+            "database": self._connection.dialect.name,
+            "demonstration": self.meta(DEMONSTRATION) == "1",
+            "root": self.meta(ROOT),
+            "roots": roots,
+            "places_version": self.places_version(),
+            "places": {Level(level).key: counts[level] for level in sorted(counts)},
+            "without_polygon": {Level(level).key: without[level] for level in sorted(without)},
+            "institutions": {
+                "total": total, "with_point": with_point, "without_point": total - with_point,
+            },
+            "months": [{"month": month, "version": version} for month, version in published],
+            "quality_flags": {
+                "month": flags.month if flags else None,
+                "places_disagreeing": flags.flags if flags else 0,
+            },
+            "batches": [found.as_dict() for found in self.batches(_BATCHES_SHOWN)],
+        }  # fmt: skip
+
+
+def frame(rows: Iterable[Row[*tuple[Any, ...]]], columns: list[str]) -> pd.DataFrame:
+    """Rows of a query as a DataFrame with text columns of Python strings and None."""
+    return pd.DataFrame.from_records(list(map(tuple, rows)), columns=columns)
+
+
+def with_dates(found: pd.DataFrame, *columns: str) -> pd.DataFrame:
+    """Turn columns of ISO text into ``datetime64[s]``."""
+    for column in columns:
+        found[column] = pd.to_datetime(found[column], format="%Y-%m-%d").astype("datetime64[s]")
+    return found
+
+
+def _valid(on: date) -> ColumnElement[bool]:
+    return and_(place.c.valid_from <= on, or_(place.c.valid_to.is_(None), place.c.valid_to > on))
+
+
+def _under(path: str) -> ColumnElement[bool]:
+    """At or under a path. Paths end in ``/``, whose next character is ``0``."""
+    return and_(place.c.path >= path, place.c.path < path[:-1] + "0")
+
+
+@cache
+def _searches(latin: bool) -> tuple[Select[Any], ...]:
+    """The statements for whole matches, beginnings and inner parts.
+
+    Parameters: ``wanted``, ``after`` (beyond everything that begins so), ``inner`` (LIKE pattern),
+    ``day``, ``most``. Latin text may also be a code or pinyin.
+    """
+    columns = [place.c.folded]
+    if latin:
+        columns += [place.c.id, place.c.initials, place.c.pinyin]
+    wanted: ColumnElement[str] = bindparam("wanted")
+    levels = [level.value for level in Level]
+    by_level = (place.c.level, place.c.id)
+    whole = [
+        _at_most(place.c.level.in_(levels) & (column == wanted), by_level) for column in columns
+    ]
+    beginnings = [
+        _at_most(
+            (place.c.level == level) & (column >= wanted) & (column < bindparam("after")), (column,)
+        )
+        for level in levels
+        for column in columns
+    ]
+    inner = [
+        _at_most(column.like(bindparam("inner"), escape="\\"), by_level)
+        for column in columns
+        if column is not place.c.id
+    ]
+    return tuple(_in_turn(parts) for parts in (whole, beginnings, inner))
+
+
+def _at_most(condition: ColumnElement[bool], order: tuple[ColumnElement[Any], ...]) -> Select[Any]:
+    """The first ``most`` places of one condition on ``day``."""
+    day = bindparam("day", type_=Date)
+    valid = and_(place.c.valid_from <= day, or_(place.c.valid_to.is_(None), place.c.valid_to > day))
+    return select(*_PLACE).where(condition, valid).order_by(*order).limit(bindparam("most"))
+
+
+def _in_turn(parts: list[Select[Any]]) -> Select[Any]:
+    """The rows of several selects, each after the one before."""
+    numbered = [
+        select(literal(number).label("turn"), part.subquery()) for number, part in enumerate(parts)
+    ]
+    rows = union_all(*numbered).subquery()
+    columns = [column for column in rows.c if column.name != "turn"]
+    return select(*columns).order_by(rows.c.turn, rows.c.level, rows.c.id)
+
+
+def _chunks(ids: list[str]) -> Iterator[list[str]]:
+    return (ids[start : start + _CHUNK] for start in range(0, len(ids), _CHUNK))
+
+
+def _place(row: Row[*tuple[Any, ...]]) -> Place:
+    return Place(row[0], row[1], Level(row[2]), *row[3:])
+
+
+def _institution(row: Row[*tuple[Any, ...]]) -> Institution:
+    return Institution(row.id, row.name, InstitutionKind(row.kind), row.place_id, row.lon, row.lat)
+
+
+def _batch(row: Row[*tuple[Any, ...]]) -> Batch:
+    return Batch(
+        id=row.id,
+        file=row.file,
+        sha256=row.sha256,
+        dataset=row.dataset,
+        rows=row.rows,
+        months=tuple(row.months.split()),
+        started=row.started,
+        finished=row.finished,
+        operator=row.operator,
+        state=BatchState(row.state),
+    )

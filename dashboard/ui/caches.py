@@ -1,0 +1,169 @@
+"""What outlives a rerun: the store, and views already computed, one copy for all sessions.
+
+Our own small memory rather than Streamlit's caches: the same entries serve the page and the routes
+of ``server``, which run outside any session, and a browser's ``clear_cache`` message cannot empty
+them. Every key holds the versions the value was computed from, so nothing goes stale.
+"""
+
+from __future__ import annotations
+
+import gzip
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from threading import Lock
+from typing import Any, Generic, TypeVar
+
+from dashboard.coverage import service
+from dashboard.coverage.model import Payload, Profile, Site, View, ViewTable
+from dashboard.settings import Settings
+from dashboard.store import Store
+from dashboard.store.unit import Unit
+from dashboard.ui.tiles import Tiles
+
+Value = TypeVar("Value")
+_lock = Lock()
+_process: dict[str, Any] = {}
+
+
+class Memory(Generic[Value]):
+    """The last ``size`` values computed, the least recently used given up first."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._values: OrderedDict[Hashable, Value] = OrderedDict()
+        self._lock = Lock()
+
+    def get(self, key: Hashable, make: Callable[[], Value]) -> Value:
+        """The value of ``key``, made on first use; two threads may both make it, one is kept."""
+        with self._lock:
+            if key in self._values:
+                self._values.move_to_end(key)
+                return self._values[key]
+        made = make()
+        with self._lock:
+            kept = self._values.setdefault(key, made)
+            if len(self._values) > self._size:
+                self._values.popitem(last=False)
+        return kept
+
+    def clear(self) -> None:
+        """Forget everything."""
+        with self._lock:
+            self._values.clear()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A payload ready to send: as it is, and compressed once."""
+
+    body: bytes
+    zipped: bytes
+    etag: str
+
+
+_tables: Memory[ViewTable] = Memory(256)
+_profiles: Memory[Profile] = Memory(512)
+_sites: Memory[list[Site]] = Memory(64)
+_answers: Memory[Answer] = Memory(256)
+_markup: Memory[Any] = Memory(1024)
+
+
+def configure(settings: Settings) -> None:
+    """Say which data directory this process serves; drops what another one left."""
+    with _lock:
+        store = _process.pop("store", None)
+        _process["settings"] = settings
+    for memory in (_tables, _profiles, _sites, _answers, _markup):
+        memory.clear()
+    if store is not None:
+        store.close()
+
+
+def settings() -> Settings:
+    """The settings of this process."""
+    with _lock:
+        if "settings" not in _process:
+            _process["settings"] = Settings.load()
+        return _process["settings"]
+
+
+def store() -> Store:
+    """The store, opened once per process.
+
+    Raises:
+        DudaoError: the data directory cannot be opened.
+    """
+    chosen = settings()
+    with _lock:
+        if "store" not in _process:
+            _process["store"] = Store.open(chosen.data, chosen.database_url)
+        return _process["store"]
+
+
+def tiles() -> Tiles:
+    """The base tiles the settings ask for."""
+    return Tiles.of(settings())
+
+
+def version(unit: Unit, month: str) -> str:
+    """What a view of ``month`` is computed from, as one path segment of our addresses."""
+    months = unit.months()
+    before = service.previous_month(month)
+    parts = [unit.places_version(), unit.snapshot(month).version]
+    if before in months:
+        parts.append(unit.snapshot(before).version)
+    return "-".join(str(part) for part in parts)
+
+
+def table(unit: Unit, view: View, version: str) -> ViewTable:
+    """``service.table``, remembered."""
+    return _tables.get((view, version), lambda: service.table(unit, view))
+
+
+def profile(unit: Unit, place_id: str, month: str, version: str) -> Profile:
+    """``service.profile``, remembered."""
+    key = (place_id, month, version)
+    return _profiles.get(key, lambda: service.profile(unit, place_id, month))
+
+
+def history(unit: Unit) -> tuple[object, ...]:
+    """What a trend is computed from: every published month's version."""
+    months = unit.months()
+    return unit.places_version(), *((month, unit.snapshot(month).version) for month in months)
+
+
+def sites(unit: Unit, place_id: str, month: str, version: str) -> list[Site]:
+    """``service.sites``, remembered."""
+    return _sites.get((place_id, month, version), lambda: service.sites(unit, place_id, month))
+
+
+def markup(key: Hashable, make: Callable[[], Value]) -> Value:
+    """Rendered markup or a chart, remembered; ``key`` must name the language."""
+    return _markup.get(key, make)
+
+
+def layer_answer(unit: Unit, view: View) -> Answer:
+    """The body of ``/layers``.
+
+    Raises:
+        DudaoError: as ``service.payload``.
+    """
+    crs = tiles().crs
+    key = ("layer", view, version(unit, view.month), crs)
+    return _answers.get(key, lambda: _answer(service.payload(unit, view, crs)))
+
+
+def site_answer(unit: Unit, place_id: str, month: str) -> Answer:
+    """The body of ``/sites``.
+
+    Raises:
+        DudaoError: as ``service.site_payload``.
+    """
+    crs = tiles().crs
+    key = ("site", place_id, month, version(unit, month), crs)
+    return _answers.get(key, lambda: _answer(service.site_payload(unit, place_id, month, crs)))
+
+
+def _answer(payload: Payload) -> Answer:
+    return Answer(payload.body, gzip.compress(payload.body, 9, mtime=0), payload.etag)

@@ -1,0 +1,71 @@
+"""Numbers, shares and months as the reader's language writes them."""
+
+from __future__ import annotations
+
+from dashboard.coverage.model import Cell, Layer
+from dashboard.ui.texts import _, language, unit_name
+
+MISSING = "—"
+_MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+
+
+def number(value: float | None, decimals: int = 0) -> str:
+    """``12,345``; a dash for nothing."""
+    return MISSING if value is None else f"{value:,.{decimals}f}"
+
+
+def decimals(layer: Layer) -> int:
+    """How many decimals a layer's values are shown with."""
+    return 1 if layer.unit == "%" else 2
+
+
+def with_unit(text: str, unit: str) -> str:
+    """``97.5%``, ``3.20 项/百户``."""
+    return f"{text}{unit}" if unit == "%" else f"{text} {unit_name(unit)}"
+
+
+def value(layer: Layer, amount: float | None) -> str:
+    """A layer's value with its unit."""
+    if amount is None:
+        return MISSING
+    return with_unit(number(amount, decimals(layer)), layer.unit)
+
+
+def limit(amount: float) -> str:
+    """A class limit or target, without needless decimals."""
+    return f"{amount:,g}"
+
+
+def change(layer: Layer, amount: float | None) -> str:
+    """``▲ 1.2 个百分点``: percentages differ by points, never by per cent."""
+    if amount is None:
+        return MISSING
+    shown = number(abs(amount), decimals(layer))
+    if float(shown.replace(",", "")) == 0:
+        return _("持平")
+    unit = _("个百分点") if layer.unit == "%" else unit_name(layer.unit)
+    return f"{'▲' if amount > 0 else '▼'} {shown} {unit}"
+
+
+def fraction(cell: Cell, unit: str) -> str:
+    """``20,714 / 22,444 人``."""
+    return f"{number(cell.numerator)} / {number(cell.denominator)} {unit_name(unit)}"
+
+
+def month(text: str) -> str:
+    """``2026年10月`` or ``Oct 2026``."""
+    year, _dash, number_ = text.partition("-")
+    if language() == "en":
+        return f"{_MONTHS[int(number_) - 1]} {year}"
+    return f"{year}年{int(number_)}月"
+
+
+def class_label(layer: Layer, index: int) -> str:
+    """The words of one class: ``70% 以下``, ``70%–80%``, ``97% 及以上``."""
+    suffix = "%" if layer.unit == "%" else ""
+    breaks = layer.breaks
+    if index == 0:
+        return _("{limit} 以下").format(limit=f"{limit(breaks[0])}{suffix}")
+    if index == len(breaks):
+        return _("{limit} 及以上").format(limit=f"{limit(breaks[-1])}{suffix}")
+    return f"{limit(breaks[index - 1])}{suffix}–{limit(breaks[index])}{suffix}"

@@ -1,0 +1,241 @@
+"""The parts of the map page, each from the view's remembered values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+import streamlit as st
+
+from dashboard.coverage import registry, service
+from dashboard.coverage.model import Layer, Profile, Site, ViewTable
+from dashboard.store.model import month_end
+from dashboard.store.unit import DEMONSTRATION, Unit
+from dashboard.ui import blocks, caches, charts, escape, format, panel, search, state, tables
+from dashboard.ui import map as drawing
+from dashboard.ui.state import Address, Resolved
+from dashboard.ui.texts import LANGUAGES, _, group_name, language, layer_title
+from geodata.model import Institution, Place
+
+
+@dataclass(frozen=True, slots=True)
+class MapView:
+    """One view of the map page.
+
+    Attributes:
+        shown: the drawn place's children: those of the place, or its siblings where it has none.
+        profile: the place itself in every layer.
+        version: what all of it was computed from.
+    """
+
+    unit: Unit
+    address: Address
+    site: Institution | None
+    shown: ViewTable
+    profile: Profile
+    version: str
+
+    @classmethod
+    def load(cls, unit: Unit, found: Resolved) -> MapView:
+        """Read what a view shows.
+
+        Raises:
+            DudaoError: as the coverage service.
+        """
+        address = found.address
+        version = caches.version(unit, address.month)
+        drawn = caches.markup(
+            ("drawn", found.place, address.month, version),
+            lambda: service.drawn_place(unit, found.place, address.month),
+        )
+        return cls(
+            unit,
+            address,
+            found.site,
+            caches.table(unit, address.moved(place=drawn.id).view(), version),
+            caches.profile(unit, address.place, address.month, version),
+            version,
+        )
+
+    @property
+    def layer(self) -> Layer:
+        """The layer shown."""
+        return self.shown.layer
+
+    @property
+    def place(self) -> Place:
+        """The place in view."""
+        return self.profile.place
+
+    def _key(self, part: str) -> tuple[str, Address, str, str]:
+        return part, self.address, self.version, language()
+
+    def _sites(self, place_id: str) -> list[Site]:
+        return caches.sites(self.unit, place_id, self.address.month, self.version)
+
+    # The sidebar
+
+    def sidebar(self) -> None:
+        """Month, layers in groups, language."""
+        st.html(f'<p class="dd-brand">{_("督导一张图")}</p>')
+        self._month()
+        chosen: str | None = None
+        for layer in registry.layers().values():
+            if layer.group != chosen:
+                chosen = layer.group
+                st.html(f'<p class="dd-group">{escape.html(group_name(layer.group))}</p>')
+            st.button(
+                layer_title(layer),
+                key=f"layer-{layer.id}",
+                type="primary" if layer.id == self.address.layer else "tertiary",
+                width="stretch",
+                on_click=partial(state.go, layer=layer.id),
+            )
+        with st.container(key="foot"):
+            self._language()
+            if self._demonstration():
+                st.html(f'<p class="dd-demo">{_("演示数据")}</p>')
+
+    def _month(self) -> None:
+        months = self.unit.months()
+        at = months.index(self.address.month)
+        st.session_state["month"] = self.address.month
+        st.html(f'<p class="dd-group">{_("月份")}</p>')
+        with st.container(key="months", horizontal=True, gap="small", wrap=False):
+            st.button(
+                _("上月"),
+                key="month-before",
+                disabled=at == 0,
+                on_click=partial(state.go, month=months[max(at - 1, 0)]),
+            )
+            st.selectbox(
+                _("月份"),
+                months[::-1],
+                key="month",
+                format_func=format.month,
+                filter_mode=None,
+                label_visibility="collapsed",
+                on_change=lambda: state.go(month=st.session_state["month"]),
+            )
+            st.button(
+                _("下月"),
+                key="month-after",
+                disabled=at == len(months) - 1,
+                on_click=partial(state.go, month=months[min(at + 1, len(months) - 1)]),
+            )
+
+    def _language(self) -> None:
+        st.session_state["lang"] = self.address.lang
+        st.segmented_control(
+            _("语言"),
+            list(LANGUAGES),
+            key="lang",
+            required=True,
+            format_func=LANGUAGES.__getitem__,
+            label_visibility="collapsed",
+            on_change=lambda: state.go(lang=st.session_state["lang"]),
+        )
+
+    def _demonstration(self) -> bool:
+        return self.unit.meta(DEMONSTRATION) == "1"
+
+    # The page
+
+    def banner(self) -> None:
+        """Say so when the figures are not real."""
+        if self._demonstration():
+            words = _(
+                "演示数据:区划名录和县界取自公开资料,其余边界为示意,全部数字由程序生成,不代表实际情况。"
+            )
+            st.html(f'<p class="dd-banner" role="note">{words}</p>')
+
+    def breadcrumb(self) -> None:
+        """The places above, each a link."""
+        blocks.show("crumbs", caches.markup(self._key("crumbs"), self._crumbs))
+
+    def _crumbs(self) -> str:
+        return blocks.render(
+            "breadcrumb.html",
+            ancestors=[
+                (above, self.address.href(place=above.id)) for above in self.profile.ancestors
+            ],
+            here=self.place.name,
+        )
+
+    def search(self) -> None:
+        """The search box."""
+        with st.container(key="searchbox", width=340):
+            search.show(self.unit, self.address)
+
+    def tiles(self) -> None:
+        """Value, target, change, reporting of the place in view."""
+        cell = self.profile.cells[self.layer.id]
+        st.html(caches.markup(self._key("tiles"), lambda: panel.tiles_markup(self.layer, cell)))
+
+    def map(self) -> None:
+        """The map itself."""
+        settings = caches.settings()
+        config = caches.markup(
+            self._key("map"),
+            lambda: drawing.config(
+                self.shown, self.address, self.version, self._unlocated(), settings
+            ),
+        )
+        drawing.show(caches.tiles(), config, _picked)
+
+    def _unlocated(self) -> int:
+        found = self.unit.institutions(self.shown.place, month_end(self.address.month))
+        return sum(institution.lon is None for institution in found)
+
+    def panel(self) -> None:
+        """The place's profile, its trend and its institutions."""
+        blocks.show("profile", caches.markup(self._key("profile"), self._profile))
+        history = caches.history(self.unit)
+        blocks.show("trend", caches.markup((*self._key("trend"), history), self._trend))
+        blocks.show(
+            "institutions",
+            caches.markup(self._key("institutions"), self._institutions),
+            selected=self.address.site,
+        )
+
+    def _trend(self) -> str:
+        points = service.trend(self.unit, self.address.place, self.layer.id)
+        return charts.markup(self.layer, points)
+
+    def _institutions(self) -> str:
+        found = self.unit.institutions(self.place, month_end(self.address.month))
+        listed = self._sites(self.place.id) if len(found) <= panel.LISTED_SITES else []
+        return panel.institutions_markup(found, listed, self.address)
+
+    def _profile(self) -> str:
+        opened = None
+        home = None
+        if self.site is not None:
+            home = self.unit.place(self.site.place_id, month_end(self.address.month))
+            opened = next(
+                found for found in self._sites(home.id) if found.institution.id == self.site.id
+            )
+        return panel.markup(self.profile, self.address, opened, home)
+
+    def table(self) -> None:
+        """The children, worst first."""
+        address = self.address.moved(site=None)
+        key = ("table", self.shown.view, self.version, address.lang, language())
+        blocks.show(
+            "children",
+            caches.markup(key, lambda: tables.markup(self.shown, address)),
+            selected=self.address.place,
+        )
+
+
+def _picked() -> None:
+    found = drawing.picked()
+    if found is None:
+        return
+    kind, chosen = found
+    if kind == "place":
+        state.go(place=chosen)
+        return
+    with caches.store().unit() as unit:
+        home = unit.institution(chosen).place_id
+    state.go(place=home, site=chosen)

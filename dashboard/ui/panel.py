@@ -1,0 +1,234 @@
+"""The four tiles and the side panel: one place, every layer, its institutions."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil
+from typing import Any
+
+from dashboard.coverage import registry
+from dashboard.coverage.model import Cell, Direction, Layer, Profile, Site, SiteStatus, Status
+from dashboard.ui import blocks, format
+from dashboard.ui.state import Address
+from dashboard.ui.tables import disagreement, measure_unit, tone
+from dashboard.ui.texts import (
+    _,
+    kind_name,
+    layer_title,
+    level_name,
+    site_status_name,
+    status_name,
+    unit_name,
+)
+from geodata.model import Institution, InstitutionKind, Place
+
+LISTED_SITES = 80
+"""More institutions than this are counted by kind, not listed: the list belongs to a township."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """One figure with its words. ``tone`` is ``good``, ``bad`` or nothing."""
+
+    label: str
+    figure: str
+    under: str
+    tone: str = ""
+
+
+def tiles(layer: Layer, cell: Cell) -> list[Tile]:
+    """Value, target, change and reporting of one place in one layer."""
+    return [
+        _value(layer, cell),
+        _target(layer, cell),
+        _change(layer, cell),
+        _reporting(layer, cell),
+    ]
+
+
+def tiles_markup(layer: Layer, cell: Cell) -> str:
+    """The four tiles."""
+    return blocks.render("tiles.html", tiles=tiles(layer, cell))
+
+
+def _value(layer: Layer, cell: Cell) -> Tile:
+    if cell.status is Status.NO_DATA:
+        return Tile(layer_title(layer), status_name(cell.status), _("本月没有上报数据"))
+    counted = _fraction(layer, cell)
+    if cell.status is Status.NOT_APPLICABLE:
+        return Tile(layer_title(layer), status_name(cell.status), counted)
+    return Tile(layer_title(layer), format.value(layer, cell.value), counted)
+
+
+def _fraction(layer: Layer, cell: Cell) -> str:
+    above, below = measure_unit(layer.numerator), measure_unit(layer.denominator)
+    if above == below:
+        return format.fraction(cell, below)
+    return (
+        f"{format.number(cell.numerator)} {unit_name(above)} / "
+        f"{format.number(cell.denominator)} {unit_name(below)}"
+    )
+
+
+def _target(layer: Layer, cell: Cell) -> Tile:
+    if layer.target is None:
+        return Tile(_("目标"), format.MISSING, _("未设目标"))
+    wanted = format.with_unit(format.limit(layer.target), layer.unit)
+    label = _("目标 {target}").format(target=wanted)
+    missing = cell.shortfall(layer)
+    if missing is None or cell.denominator is None:
+        return Tile(label, format.MISSING, _("本月无法比较"))
+    if missing <= 0:
+        return Tile(label, _("已达到"), "", "good")
+    unit = unit_name(measure_unit(layer.numerator))
+    bound = format.number(layer.target * cell.denominator / layer.factor)
+    gap = format.number(ceil(missing))
+    if layer.direction is Direction.LOWER:
+        figure = _("超出 {count} {unit}").format(count=gap, unit=unit)
+        return Tile(label, figure, _("目标不超过 {count} {unit}").format(count=bound, unit=unit), "bad")
+    figure = _("还差 {count} {unit}").format(count=gap, unit=unit)
+    return Tile(label, figure, _("达到目标需 {count} {unit}").format(count=bound, unit=unit), "bad")
+
+
+def _change(layer: Layer, cell: Cell) -> Tile:
+    if cell.change is None or cell.value is None:
+        return Tile(_("较上月"), format.MISSING, _("上月或本月没有数据"))
+    before = format.value(layer, cell.value - cell.change)
+    return Tile(
+        _("较上月"),
+        format.change(layer, cell.change),
+        _("上月 {value}").format(value=before),
+        tone(layer, cell.change),
+    )
+
+
+def _reporting(layer: Layer, cell: Cell) -> Tile:
+    label, level = _("上报情况"), level_name(layer.base_level)
+    if cell.expected == 0:
+        return Tile(label, format.MISSING, _("没有应上报的单位"))
+    missing = cell.expected - cell.reporting
+    figure = _("{done}/{all} {level}已报").format(
+        done=format.number(cell.reporting), all=format.number(cell.expected), level=level
+    )
+    if missing <= 0:
+        return Tile(label, figure, _("全部上报"))
+    return Tile(
+        label,
+        figure,
+        _("{count} {level}未报,未计入").format(count=format.number(missing), level=level),
+        "warn",
+    )
+
+
+def markup(profile: Profile, address: Address, site: Site | None, home: Place | None) -> str:
+    """The place (and the institution opened over it) with every layer's value."""
+    place = profile.place
+    cells = profile.cells
+    layers = registry.layers()
+    chosen = layers[address.layer]
+    flags = [
+        f"{layer_title(layers[layer_id])}:{disagreement(layers[layer_id], cell)}"
+        for layer_id, cell in cells.items()
+        if cell.disagrees
+    ]
+    return blocks.render(
+        "panel.html",
+        site=_site_card(site, home, address) if site is not None else None,
+        place=place,
+        level=level_name(place.level),
+        month=format.month(profile.month),
+        flags=flags,
+        layers=[
+            _layer_row(layers[layer_id], cell, profile, address, layers[layer_id] is chosen)
+            for layer_id, cell in cells.items()
+        ],
+    )
+
+
+def _layer_row(
+    layer: Layer, cell: Cell, profile: Profile, address: Address, chosen: bool
+) -> dict[str, Any]:
+    missing = cell.shortfall(layer)
+    rank = ""
+    if cell.rank is not None and profile.siblings > 1:
+        rank = _("第 {rank} 名 / {siblings}").format(rank=cell.rank, siblings=profile.siblings)
+    return {
+        "href": address.href(layer=layer.id),
+        "title": layer_title(layer),
+        "chosen": chosen,
+        "fraction": _fraction(layer, cell) if cell.status is not Status.NO_DATA else "",
+        "value": status_name(cell.status)
+        if cell.value is None
+        else format.value(layer, cell.value),
+        "tone": "good" if missing == 0 else "",
+        "rank": rank,
+    }
+
+
+def _coordinates(institution: Institution) -> str:
+    if institution.lon is None or institution.lat is None:
+        return _("无坐标,图上不显示")
+    return f"{institution.lon:.5f}, {institution.lat:.5f}"
+
+
+def _site_card(site: Site, home: Place | None, address: Address) -> dict[str, Any]:
+    institution = site.institution
+    return {
+        "id": institution.id,
+        "name": institution.name,
+        "kind": kind_name(institution.kind),
+        "home": home.name if home is not None else institution.place_id,
+        "home_href": address.href(place=institution.place_id, site=institution.id),
+        "close": address.href(site=None),
+        "status": site_status_name(site.status),
+        "tone": site.status.value,
+        "coordinates": _coordinates(institution),
+    }
+
+
+def institutions_markup(
+    found: Sequence[Institution], listed: Sequence[Site], address: Address
+) -> str:
+    """The institutions under a place.
+
+    Args:
+        found: all of them, counted by kind.
+        listed: the same with their status where they are few enough to be listed, else nothing.
+    """
+    kinds = Counter(institution.kind for institution in found)
+    note = ""
+    if not found:
+        note = _("没有登记的医疗机构。导入机构表后在此列出。")
+    elif not listed:
+        note = _("机构较多,进入乡镇后逐个列出。")
+    order = {SiteStatus.UNMET: 0, SiteStatus.NO_DATA: 1, SiteStatus.MET: 2}
+    return blocks.render(
+        "institutions.html",
+        total=_("{count} 个").format(count=format.number(len(found))),
+        kinds=[
+            {"kind": kind_name(kind), "count": format.number(kinds[kind])}
+            for kind in InstitutionKind
+            if kinds[kind]
+        ],
+        sites=[
+            _site_row(site, address)
+            for site in sorted(listed, key=lambda site: order.get(site.status, 3))
+        ],
+        note=note,
+    )
+
+
+def _site_row(site: Site, address: Address) -> dict[str, Any]:
+    institution = site.institution
+    note = site_status_name(site.status)
+    if institution.lon is None:
+        note = f"{note} · {_('无坐标')}"
+    return {
+        "id": institution.id,
+        "href": address.href(place=institution.place_id, site=institution.id),
+        "name": institution.name,
+        "note": note,
+        "tone": site.status.value,
+    }

@@ -1,0 +1,194 @@
+"""The view in the address: what a copied link, a click and the browser's Back all mean.
+
+Streamlit pushes one history entry whenever the query string changes and runs the page again when
+Back changes it, so the address is the only state: widgets and clicks write it, the page reads it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
+
+import streamlit as st
+
+from dashboard.coverage import registry
+from dashboard.coverage.model import View
+from dashboard.store.model import month_end
+from dashboard.store.unit import Unit
+from dashboard.ui.texts import LANGUAGES, _
+from geodata import codes
+from geodata.errors import DudaoError
+from geodata.model import Institution, Place
+
+_KEY = "address"
+FIELDS = ("place", "layer", "month", "site", "lang")
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """One view of the map page; every field but ``site`` always holds a valid value.
+
+    Attributes:
+        month: ``YYYY-MM``.
+        site: institution opened in the side panel, or None.
+        lang: language of the interface; ``default_lang`` is left out of the address.
+    """
+
+    place: str
+    layer: str
+    month: str
+    site: str | None = None
+    lang: str = "zh"
+    default_lang: str = "zh"
+
+    def view(self) -> View:
+        """What the coverage service is asked."""
+        return View(self.place, self.layer, self.month)
+
+    def params(self) -> dict[str, str]:
+        """The query parameters."""
+        found = {"place": self.place, "layer": self.layer, "month": self.month}
+        if self.site is not None:
+            found["site"] = self.site
+        if self.lang != self.default_lang:
+            found["lang"] = self.lang
+        return found
+
+    def moved(self, **changes: Any) -> Address:
+        """The address after a change; another place closes the institution."""
+        if "place" in changes and "site" not in changes:
+            changes["site"] = None
+        return replace(self, **changes)
+
+    def href(self, **changes: Any) -> str:
+        """The link to the view after a change: ``?place=…``."""
+        return "?" + urlencode(self.moved(**changes).params())
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """A valid view, the place and institution it names, and what had to be corrected."""
+
+    address: Address
+    place: Place
+    site: Institution | None
+    problems: tuple[str, ...]
+
+
+def wanted_language(params: Mapping[str, str], default: str) -> str:
+    """The language an address asks for; the default when it asks for none we have."""
+    found = params.get("lang", default)
+    return found if found in LANGUAGES else default
+
+
+def parse(params: Mapping[str, str], unit: Unit, default_lang: str = "zh") -> Resolved:
+    """Read a view from query parameters, replacing what is missing or wrong.
+
+    A missing value takes its default without a word. A wrong one takes the nearest that holds: the
+    closest published month, the first layer, the lowest existing place above. Each correction
+    is told in ``problems``.
+
+    Raises:
+        DudaoError: STORE_EMPTY or the like when there is nothing to show at all.
+    """
+    problems: list[str] = []
+    lang = wanted_language(params, default_lang)
+    if params.get("lang", lang) != lang:
+        problems.append(_("没有语言“{lang}”。").format(lang=params["lang"]))
+    layer = _layer(params.get("layer"), problems)
+    month = _month(params.get("month"), unit.months(), problems)
+    place = _place(params.get("place"), month, unit, problems)
+    site = _site(params.get("site"), unit, problems)
+    address = Address(place.id, layer, month, site.id if site else None, lang, default_lang)
+    return Resolved(address, place, site, tuple(problems))
+
+
+def _layer(wanted: str | None, problems: list[str]) -> str:
+    layers = registry.layers()
+    if wanted in layers:
+        return str(wanted)
+    first = next(iter(layers.values()))
+    if wanted:
+        problems.append(
+            _("没有图层“{layer}”,已改为{shown}。").format(layer=wanted, shown=first.title)
+        )
+    return first.id
+
+
+def _month(wanted: str | None, months: Sequence[str], problems: list[str]) -> str:
+    if not months:
+        raise DudaoError("NO_MONTHS", "还没有任何月份的数据。", "请先导入月度数据,再打开地图。")
+    if wanted in months:
+        return str(wanted)
+    if not wanted:
+        return months[-1]
+    try:
+        day = month_end(wanted)
+    except DudaoError:
+        shown = months[-1]
+        problems.append(
+            _("月份“{month}”写法不对,已改为{shown}。").format(month=wanted, shown=shown)
+        )
+        return shown
+    shown = min(months, key=lambda month: abs((month_end(month) - day).days))
+    problems.append(_("{month}没有数据,已改为最近的{shown}。").format(month=wanted, shown=shown))
+    return shown
+
+
+def _place(wanted: str | None, month: str, unit: Unit, problems: list[str]) -> Place:
+    root = unit.root()
+    if not wanted:
+        return root
+    candidate: str | None = wanted
+    while candidate:
+        try:
+            found = unit.place(candidate, month_end(month))
+        except DudaoError:
+            candidate = (
+                codes.parse(candidate).parent_id if codes.is_division_code(candidate) else None
+            )
+            continue
+        if candidate != wanted:
+            problems.append(_told(wanted, month, found))
+        return found
+    problems.append(_told(wanted, month, root))
+    return root
+
+
+def _told(wanted: str, month: str, shown: Place) -> str:
+    return _("{month}没有代码为“{place}”的地方,已改为{shown}。").format(
+        month=month, place=wanted, shown=shown.name
+    )
+
+
+def _site(wanted: str | None, unit: Unit, problems: list[str]) -> Institution | None:
+    if not wanted:
+        return None
+    try:
+        return unit.institution(wanted)
+    except DudaoError:
+        problems.append(_("没有代码为“{site}”的机构。").format(site=wanted))
+        return None
+
+
+def remember(address: Address) -> None:
+    """Keep the view on screen, so that a callback knows what its change starts from."""
+    st.session_state[_KEY] = address
+
+
+def go(**changes: Any) -> None:
+    """Move to another view: one new history entry, and the page runs again.
+
+    To be called from widget callbacks, which run before the page does.
+    """
+    address: Address | None = st.session_state.get(_KEY)
+    if address is not None:
+        st.query_params.from_dict(address.moved(**changes).params())
+
+
+def follow(href: str) -> None:
+    """Move to the view of a clicked link written by ``Address.href``."""
+    given = {key: text for key, text in parse_qsl(href.removeprefix("?")) if key in FIELDS}
+    st.query_params.from_dict(given)

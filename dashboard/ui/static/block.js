@@ -1,0 +1,36 @@
+/* Shows markup that Python rendered with every piece of data escaped, and reports clicks on its
+   links. The links have real addresses, so they can be copied or opened in a new tab. */
+export default function (component) {
+  const { parentElement, data, setTriggerValue } = component;
+  let box = parentElement.querySelector(".dudao-block");
+  if (!box) {
+    box = document.createElement("div");
+    box.className = "dudao-block";
+    parentElement.appendChild(box);
+  }
+  document.documentElement.lang = data.lang;
+  if (box.dudaoMarkup !== data.html) {
+    box.dudaoMarkup = data.html;
+    box.innerHTML = data.html;
+  }
+  box.querySelectorAll("[data-id]").forEach((row) => {
+    const chosen = row.dataset.id === data.selected;
+    row.classList.toggle("selected", chosen);
+    if (chosen) row.setAttribute("aria-current", "true");
+    else row.removeAttribute("aria-current");
+  });
+  box.onpointerover = (event) => {
+    const words = event.target.dataset && event.target.dataset.words;
+    const readout = words && box.querySelector(".dd-readout");
+    if (readout) readout.textContent = words;
+  };
+  box.onclick = (event) => {
+    if (event.ctrlKey || event.metaKey || event.shiftKey || event.button !== 0) return;
+    const link = event.target.closest("a[href^='?']");
+    const row = event.target.closest("tr[data-href]");
+    const target = link ? link.getAttribute("href") : row && row.dataset.href;
+    if (!target) return;
+    event.preventDefault();
+    setTriggerValue("go", target);
+  };
+}

@@ -1,0 +1,556 @@
+/* The drawing half of ui/map.py. It runs inside streamlit-folium's frame, once; every rerun of the
+   page hands it one small configuration through `dudao.show`, and it fetches and draws what that
+   names. Nothing that Python does afterwards unmounts the map, its renderer or its controls.
+   Every text reaches the document as textContent or on a canvas, never as markup. */
+(function () {
+  "use strict";
+
+  const NO_DATA = -1;
+  const FIT_PADDING = [18, 18];
+  const FEW_SITES = 80;
+  const CACHED_ANSWERS = 40;
+  const MAX_ZOOM = 18;
+  const NAME_FONT = 13;
+  const VALUE_FONT = 12;
+  const SMALL_FONT = 12;
+  const NAME_OVERHANG = 1.6;
+  const METRES_PER_DEGREE = 111320;
+
+  const answers = new Map();
+  const hatches = new WeakMap();
+  const state = {
+    map: null, config: null, place: null, order: 0, picked: 0, touched: false, sitesWanted: null,
+    paths: new Map(), markers: new Map(), bounds: null, fitting: false,
+  };
+
+  /* ---------- Leaflet additions ---------- */
+
+  const fillStroke = L.Canvas.prototype._fillStroke;
+  L.Canvas.include({
+    _fillStroke: function (context, layer) {
+      const hatch = layer.options.hatch;
+      if (!hatch || !layer.options.fill) {
+        fillStroke.call(this, context, layer);
+        return;
+      }
+      if (!hatches.has(context)) hatches.set(context, hatchPattern(context));
+      context.globalAlpha = 1;
+      context.fillStyle = "#f4f5f6";
+      context.fill("evenodd");
+      context.fillStyle = hatches.get(context);
+      context.fill("evenodd");
+      const options = layer.options;
+      layer.options = Object.create(options, { fill: { value: false } });
+      fillStroke.call(this, context, layer);
+      layer.options = options;
+    },
+  });
+
+  function hatchPattern(context) {
+    const tile = document.createElement("canvas");
+    tile.width = tile.height = 8;
+    const pen = tile.getContext("2d");
+    pen.strokeStyle = "#aab2ba";
+    pen.lineWidth = 1;
+    pen.beginPath();
+    [[-2, 2, 2, -2], [0, 8, 8, 0], [6, 10, 10, 6]].forEach(([x1, y1, x2, y2]) => {
+      pen.moveTo(x1, y1);
+      pen.lineTo(x2, y2);
+    });
+    pen.stroke();
+    return context.createPattern(tile, "repeat");
+  }
+
+  /* Names (and values, where there is room) in one canvas over the polygons. A name is written
+     only where it about fits the circle inscribed in its polygon and covers no other name. */
+  const Labels = L.Layer.extend({
+    onAdd: function (map) {
+      this._canvas = L.DomUtil.create("canvas", "dudao-labels", map.getPane("labels"));
+      map.on("moveend zoomend viewreset resize", this.draw, this);
+      this.draw();
+    },
+    show: function (labels) {
+      this._labels = labels.sort((one, other) => other.radius - one.radius);
+      if (this._canvas) this.draw();
+    },
+    draw: function () {
+      const map = this._map;
+      const size = map.getSize();
+      const ratio = window.devicePixelRatio || 1;
+      const canvas = this._canvas;
+      L.DomUtil.setPosition(canvas, map.containerPointToLayerPoint([0, 0]));
+      canvas.width = size.x * ratio;
+      canvas.height = size.y * ratio;
+      canvas.style.width = size.x + "px";
+      canvas.style.height = size.y + "px";
+      const pen = canvas.getContext("2d");
+      pen.scale(ratio, ratio);
+      pen.textAlign = "center";
+      pen.textBaseline = "middle";
+      pen.lineJoin = "round";
+      const family = getComputedStyle(map.getContainer()).fontFamily;
+      const view = map.getBounds().pad(0.05);
+      const points = [];
+      state.markers.forEach((marker) =>
+        points.push(map.latLngToContainerPoint(marker.getLatLng())));
+      const taken = [];
+      (this._labels || []).forEach((label) => {
+        if (!view.contains(label.at)) return;
+        const centre = map.latLngToContainerPoint(label.at);
+        const degrees = label.radius / METRES_PER_DEGREE;
+        const edge = map.latLngToContainerPoint([label.at[0] + degrees, label.at[1]]);
+        const radius = Math.abs(edge.y - centre.y);
+        const width = (text, size, weight) => {
+          pen.font = `${weight} ${size}px ${family}`;
+          return pen.measureText(text).width;
+        };
+        const half = width(label.name, NAME_FONT, 600) / 2;
+        const both = Math.max(half, width(label.value, VALUE_FONT, 400) / 2);
+        let lines;
+        if (label.value && Math.hypot(both, NAME_FONT) <= radius) {
+          lines = [[label.name, NAME_FONT, 600, -8], [label.value, VALUE_FONT, 400, 8]];
+        } else if (half <= radius * NAME_OVERHANG) {
+          const size = half <= radius ? NAME_FONT : SMALL_FONT;
+          lines = [[label.name, size, 600, 0]];
+        } else {
+          return;
+        }
+        const high = lines.length > 1 ? 16 : 8;
+        const near = points.find((point) => Math.abs(point.x - centre.x) < both + 9
+          && Math.abs(point.y - centre.y) < high + 9);
+        if (near) centre.y = near.y + high + 10;
+        const box = L.bounds([centre.x - both - 2, centre.y - high], [centre.x + both + 2,
+          centre.y + high]);
+        if (taken.some((other) => other.intersects(box))) return;
+        taken.push(box);
+        pen.fillStyle = label.dark ? "#ffffff" : "#17212b";
+        pen.strokeStyle = label.dark ? "rgba(23,33,43,.6)" : "rgba(255,255,255,.8)";
+        pen.lineWidth = label.dark ? 2.5 : 3;
+        lines.forEach(([text, size, weight, down]) => {
+          pen.font = `${weight} ${size}px ${family}`;
+          pen.strokeText(text, centre.x, centre.y + down);
+          pen.fillText(text, centre.x, centre.y + down);
+        });
+      });
+      state.written = taken.length;
+    },
+  });
+
+  /* ---------- answers from the server ---------- */
+
+  function fetchJson(url) {
+    if (!url) return Promise.resolve(null);
+    if (answers.has(url)) return answers.get(url);
+    const answer = fetch(url, { credentials: "same-origin" }).then((response) => {
+      if (!response.ok) throw new Error(`${response.status} ${url}`);
+      return response.json();
+    });
+    answers.set(url, answer);
+    answer.catch(() => answers.delete(url));
+    if (answers.size > CACHED_ANSWERS) answers.delete(answers.keys().next().value);
+    return answer;
+  }
+
+  /* ---------- clicks to Python ---------- */
+
+  /* What streamlit-folium itself would report as last_active_drawing, but at once (it waits 250 ms)
+     and without the geometry. The counter makes a second click on the same place a new one. */
+  function pick(kind, id) {
+    state.picked += 1;
+    const drawing = { type: "Feature", properties: { kind: kind, id: id, n: state.picked } };
+    const value = { last_active_drawing: drawing };
+    window.__GLOBAL_DATA__.last_active_drawing = drawing;
+    window.__GLOBAL_DATA__.previous_data = value;
+    window.Streamlit.setComponentValue(value);
+  }
+
+  /* ---------- polygons ---------- */
+
+  function shade(config, feature) {
+    const p = feature.properties;
+    const common = { weight: 1, color: "#6b7681", opacity: 1, fill: true,
+      fillOpacity: config.opacity };
+    if (p.c === NO_DATA) return { ...common, hatch: true };
+    if (p.c < NO_DATA) {
+      return { ...common, fillColor: "#e9ebed", dashArray: "4 4", hatch: false };
+    }
+    return { ...common, fillColor: config.colours[p.c], color: "#ffffff", hatch: false };
+  }
+
+  function outline(config, id) {
+    if (id !== config.selected) return null;
+    return { color: config.accent, weight: 4, opacity: 1, dashArray: null };
+  }
+
+  function draw(map, config, body) {
+    const features = (body ? body.features : []).filter((feature) => feature.geometry);
+    state.paths.forEach((path) => map.removeLayer(path));
+    state.paths = new Map();
+    const bounds = L.latLngBounds([]);
+    L.geoJSON({ type: "FeatureCollection", features: features }, {
+      style: (feature) => ({
+        ...shade(config, feature), ...outline(config, feature.properties.id), pane: "overlayPane",
+      }),
+      onEachFeature: (feature, path) => {
+        const id = feature.properties.id;
+        state.paths.set(id, path);
+        bounds.extend(path.getBounds());
+        path.on("click", () => pick("place", id));
+        path.on("mouseover", (event) => enter(path, event));
+        path.on("mousemove", (event) => hover.move(event.latlng));
+        path.on("mouseout", () => leave(path));
+      },
+    });
+    state.paths.forEach((path) => path.addTo(map));
+    if (state.paths.has(config.selected)) state.paths.get(config.selected).bringToFront();
+    state.features = features;
+    state.bounds = bounds.isValid() ? bounds : null;
+  }
+
+  function label(config, feature) {
+    const p = feature.properties;
+    return {
+      name: shortName(p.n), value: p.c < 0 ? config.words[p.c] : valueText(config, p), at: [p.y, p.x],
+      radius: p.w, dark: p.c >= 0 && config.dark[p.c],
+    };
+  }
+
+  /* Only on the map, where room is short: 东王祥村民委员会 is written 东王祥村. */
+  function shortName(name) {
+    return name.replace(/社区居民委员会$/, "社区").replace(/居民委员会$/, "居委会")
+      .replace(/村?村民委员会$/, "村").replace(/村?村委会$/, "村");
+  }
+
+  function number(value, decimals) {
+    return value.toLocaleString("en-US", {
+      minimumFractionDigits: decimals, maximumFractionDigits: decimals,
+    });
+  }
+
+  function valueText(config, p) {
+    const space = config.unit === "%" ? "" : " ";
+    return p.v === null ? "" : number(p.v, config.decimals) + space + config.unit;
+  }
+
+  /* ---------- the label that follows the pointer ---------- */
+
+  const hover = {
+    open: function (latlng, lines) {
+      const box = document.createElement("div");
+      lines.forEach(([text, kind]) => {
+        const line = document.createElement("div");
+        line.className = `dudao-tip-${kind}`;
+        line.textContent = text;
+        box.appendChild(line);
+      });
+      this.tip.setContent(box).setLatLng(latlng).addTo(state.map);
+    },
+    move: function (latlng) { if (state.map.hasLayer(this.tip)) this.tip.setLatLng(latlng); },
+    close: function () { this.tip.remove(); },
+    tip: L.tooltip({ direction: "top", offset: [0, -8], opacity: 1, className: "dudao-tip" }),
+  };
+
+  function enter(path, event) {
+    const config = state.config;
+    const p = path.feature.properties;
+    path.setStyle({ weight: 3.5, color: p.id === config.selected ? config.accent : "#17212b",
+      dashArray: null });
+    path.bringToFront();
+    const lines = [[p.n, "name"]];
+    if (p.c < 0) {
+      lines.push([config.words[p.c], "note"]);
+    } else {
+      lines.push([valueText(config, p), "value"]);
+    }
+    if (p.a !== null && p.b !== null) {
+      lines.push([`${config.numerator} ${number(p.a, 0)} / ${config.denominator} ${number(p.b, 0)}`,
+        "note"]);
+    }
+    if (p.r) lines.push([config.rank.replace("{rank}", p.r), "note"]);
+    hover.open(event.latlng, lines);
+  }
+
+  function leave(path) {
+    const config = state.config;
+    path.setStyle({ dashArray: null, ...shade(config, path.feature),
+      ...outline(config, path.feature.properties.id) });
+    if (state.paths.has(config.selected)) state.paths.get(config.selected).bringToFront();
+    hover.close();
+  }
+
+  /* ---------- institutions ---------- */
+
+  const SHAPES = {
+    village_clinic: "M8 2.5a5.5 5.5 0 1 1 0 11a5.5 5.5 0 1 1 0-11z",
+    township_centre: "M2.5 2.5h11v11h-11z",
+    county_hospital: "M8 1l7 7l-7 7l-7-7z",
+    designated: "M8 1.5l7 12.5h-14z",
+  };
+  const NAMESPACE = "http://www.w3.org/2000/svg";
+
+  function symbol(kind, colour, chosen) {
+    const svg = document.createElementNS(NAMESPACE, "svg");
+    svg.setAttribute("viewBox", "0 0 16 16");
+    svg.setAttribute("aria-hidden", "true");
+    const path = document.createElementNS(NAMESPACE, "path");
+    path.setAttribute("d", SHAPES[kind] || SHAPES.designated);
+    path.setAttribute("fill", colour);
+    path.setAttribute("stroke", chosen ? state.config.accent : "#17212b");
+    path.setAttribute("stroke-width", chosen ? "2.5" : "1.1");
+    svg.appendChild(path);
+    return svg;
+  }
+
+  function siteIcon(config, p) {
+    const box = document.createElement("div");
+    box.appendChild(symbol(p.k, config.siteColours[p.s], p.id === config.site));
+    const big = p.id === config.site ? 26 : 17;
+    return L.divIcon({ html: box, className: "dudao-site", iconSize: [big, big] });
+  }
+
+  function clusterIcon(cluster) {
+    const box = document.createElement("div");
+    box.textContent = cluster.getChildCount();
+    return L.divIcon({ html: box, className: "dudao-cluster", iconSize: [34, 34] });
+  }
+
+  function drawSites(map, config, body) {
+    state.siteCount = body ? body.features.length : 0;
+    state.sites.clearLayers();
+    state.markers = new Map();
+    const markers = (body ? body.features : []).map((feature) => {
+      const p = feature.properties;
+      const [lon, lat] = feature.geometry.coordinates;
+      const marker = L.marker([lat, lon], {
+        icon: siteIcon(config, p), keyboard: true, title: "", alt: p.n, riseOnHover: true,
+        zIndexOffset: p.id === config.site ? 1000 : 0,
+      });
+      marker.feature = feature;
+      /* streamlit-folium would send the marker a second time, 250 ms after `pick` did. */
+      marker.toGeoJSON = null;
+      marker.on("click", () => pick("site", p.id));
+      marker.on("mouseover focus", () => hover.open(marker.getLatLng(), [
+        [p.n, "name"], [`${config.kinds[p.k]} · ${config.siteWords[p.s]}`, "note"]]));
+      marker.on("mouseout blur", () => hover.close());
+      state.markers.set(p.id, marker);
+      return marker;
+    });
+    state.sites.addLayers(markers);
+    state.sites.eachLayer((marker) => {
+      const element = marker.getElement();
+      if (element) element.setAttribute("aria-label", marker.feature.properties.n);
+    });
+  }
+
+  /* ---------- legend and notices ---------- */
+
+  function element(tag, className, text) {
+    const made = document.createElement(tag);
+    if (className) made.className = className;
+    if (text !== undefined) made.textContent = text;
+    return made;
+  }
+
+  function legendRow(swatch, text, count) {
+    const row = element("div", "dudao-row");
+    row.appendChild(swatch);
+    row.appendChild(element("span", "dudao-row-text", text));
+    if (count !== null) row.appendChild(element("span", "dudao-row-count", String(count)));
+    return row;
+  }
+
+  function colourSwatch(colour, kind) {
+    const swatch = element("span", `dudao-swatch ${kind}`);
+    if (colour) swatch.style.background = colour;
+    return swatch;
+  }
+
+  function drawLegend(config) {
+    const legend = config.legend;
+    const box = state.legend;
+    box.replaceChildren();
+    const head = element("button", "dudao-legend-head", legend.title);
+    head.type = "button";
+    head.setAttribute("aria-expanded", String(!box.classList.contains("folded")));
+    head.onclick = () => {
+      box.classList.toggle("folded");
+      head.setAttribute("aria-expanded", String(!box.classList.contains("folded")));
+    };
+    box.appendChild(head);
+    const body = element("div", "dudao-legend-body");
+    legend.classes.forEach((row) =>
+      body.appendChild(legendRow(colourSwatch(row.colour, ""), row.label, row.count)));
+    body.appendChild(legendRow(colourSwatch(null, "no-data"), config.words[-1], legend.noData));
+    body.appendChild(
+      legendRow(colourSwatch(null, "not-applicable"), config.words[-2], legend.notApplicable));
+    if (state.markers.size) drawSiteLegend(config, body);
+    legend.notes.forEach((note) => body.appendChild(element("div", "dudao-note", note)));
+    box.appendChild(body);
+  }
+
+  function drawSiteLegend(config, body) {
+    body.appendChild(element("div", "dudao-legend-part", config.sitesTitle));
+    const tally = (key) => {
+      const counts = {};
+      state.markers.forEach((marker) => {
+        const value = marker.feature.properties[key];
+        counts[value] = (counts[value] || 0) + 1;
+      });
+      return counts;
+    };
+    const statuses = tally("s");
+    Object.keys(config.siteWords).filter((status) => statuses[status]).forEach((status) =>
+      body.appendChild(legendRow(symbolSwatch("village_clinic", config.siteColours[status]),
+        config.siteWords[status], statuses[status])));
+    const kinds = tally("k");
+    if (Object.keys(kinds).length < 2) return;
+    Object.keys(config.kinds).filter((kind) => kinds[kind]).forEach((kind) =>
+      body.appendChild(legendRow(symbolSwatch(kind, "#8a949e"), config.kinds[kind], kinds[kind])));
+  }
+
+  function symbolSwatch(kind, colour) {
+    const swatch = element("span", "dudao-symbol");
+    swatch.appendChild(symbol(kind, colour, false));
+    return swatch;
+  }
+
+  function notice(text) {
+    state.notice.textContent = text || "";
+    state.notice.hidden = !text;
+  }
+
+  /* ---------- the frame of it all ---------- */
+
+  function setUp(map, config) {
+    state.map = map;
+    map.setMaxZoom(MAX_ZOOM);
+    const zoom = map.zoomControl;
+    [[zoom._zoomInButton, config.zoomIn], [zoom._zoomOutButton, config.zoomOut]].forEach(
+      ([button, title]) => {
+        button.title = title;
+        button.setAttribute("aria-label", title);
+      });
+    map.createPane("labels").style.zIndex = 450;
+    map.getPane("labels").style.pointerEvents = "none";
+    state.labels = new Labels().addTo(map);
+    state.sites = L.markerClusterGroup({
+      animate: false, disableClusteringAtZoom: 14,
+      maxClusterRadius: () => (state.siteCount <= FEW_SITES ? 8 : 40),
+      showCoverageOnHover: false, spiderfyOnMaxZoom: true, iconCreateFunction: clusterIcon,
+    }).addTo(map);
+    const corner = L.control({ position: "bottomleft" });
+    corner.onAdd = () => {
+      state.legend = element("div", "dudao-legend");
+      if (map.getSize().x < 480) state.legend.classList.add("folded");
+      L.DomEvent.disableClickPropagation(state.legend);
+      L.DomEvent.disableScrollPropagation(state.legend);
+      return state.legend;
+    };
+    corner.addTo(map);
+    const home = L.control({ position: "topleft" });
+    home.onAdd = () => {
+      const bar = element("div", "leaflet-bar");
+      const link = element("a", "dudao-home", "⤢");
+      link.href = "#";
+      link.title = config.fitTitle;
+      link.setAttribute("role", "button");
+      link.setAttribute("aria-label", config.fitTitle);
+      L.DomEvent.on(link, "click", (event) => {
+        L.DomEvent.stop(event);
+        state.touched = false;
+        fit();
+      });
+      bar.appendChild(link);
+      return bar;
+    };
+    home.addTo(map);
+    const sitesSwitch = L.control({ position: "topright" });
+    sitesSwitch.onAdd = () => {
+      state.sitesButton = element("button", "dudao-sites-switch");
+      state.sitesButton.type = "button";
+      L.DomEvent.disableClickPropagation(state.sitesButton);
+      L.DomEvent.on(state.sitesButton, "click", () => {
+        state.sitesWanted = !sitesShown(state.config);
+        show(map, state.config);
+      });
+      return state.sitesButton;
+    };
+    sitesSwitch.addTo(map);
+    state.notice = element("div", "dudao-notice");
+    state.notice.hidden = true;
+    state.notice.setAttribute("role", "status");
+    map.getContainer().appendChild(state.notice);
+    /* Leaflet focuses the map on every mouse click; the ring is for those who came by keyboard. */
+    document.addEventListener("keydown", () => map.getContainer().classList.add("by-keyboard"));
+    document.addEventListener("pointerdown",
+      () => map.getContainer().classList.remove("by-keyboard"), true);
+    map.on("dragstart zoomstart", () => { if (!state.fitting) state.touched = true; });
+    map.on("resize", () => { if (!state.touched) fit(); });
+    /* Leaflet only hears of the window's size, not that a late style sheet changed the map's. */
+    new ResizeObserver(() => map.invalidateSize({ pan: false })).observe(map.getContainer());
+    /* One finger scrolls the page, two move the map: else a phone cannot get past the map. */
+    if (L.Browser.mobile) map.dragging.disable();
+  }
+
+  function fit() {
+    if (!state.bounds || state.map.getSize().x === 0) return;
+    state.fitting = true;
+    state.map.fitBounds(state.bounds, { animate: false, padding: FIT_PADDING });
+    state.fitting = false;
+  }
+
+  function fitToSites() {
+    const bounds = L.latLngBounds([]);
+    state.markers.forEach((marker) => bounds.extend(marker.getLatLng()));
+    if (!state.bounds && bounds.isValid()) state.bounds = bounds.pad(0.2);
+  }
+
+  /* Villages show their clinics by themselves; above them clinics would hide the colours, so there
+     they wait for the switch, which holds from then on. */
+  function sitesShown(config) {
+    return state.sitesWanted === null ? config.sitesOn : state.sitesWanted;
+  }
+
+  function show(map, config) {
+    if (!state.map) setUp(map, config);
+    map.getContainer().setAttribute("aria-label", config.title);
+    const order = ++state.order;
+    Promise.all([fetchJson(config.url), fetchJson(sitesShown(config) && config.sitesUrl)]).then(([shapes, sites]) => {
+      if (order !== state.order) return;
+      hover.close();
+      state.config = config;
+      draw(map, config, shapes);
+      drawSites(map, config, sites);
+      state.labels.show(state.features.map((feature) => label(config, feature)));
+      drawLegend(config);
+      state.sitesButton.textContent = `${sitesShown(config) ? "☑" : "☐"} ${config.sitesTitle}`;
+      state.sitesButton.setAttribute("aria-pressed", String(sitesShown(config)));
+      if (!state.bounds) fitToSites();
+      notice(state.paths.size ? "" : config.empty);
+      if (state.place !== config.place) {
+        state.place = config.place;
+        state.touched = false;
+        fit();
+      }
+      drawn(config, shapes);
+    }).catch((error) => {
+      if (order !== state.order) return;
+      state.config = config;
+      notice(config.failed);
+      state.map.getContainer().dataset.failed = String(error.message);
+    });
+  }
+
+  /* Said after the canvas has really been painted: what tests and the bench wait for. */
+  function drawn(config, shapes) {
+    requestAnimationFrame(() => setTimeout(() => {
+      api.drawn = { url: config.url, polygons: state.paths.size, sites: state.markers.size,
+        labels: state.written, at: performance.timeOrigin + performance.now(),
+        selected: config.selected, site: config.site };
+      document.body.dataset.drawn = config.url;
+    }, 0));
+  }
+
+  const api = { show: show, drawn: null, state: state };
+  window.dudao = api;
+})();

@@ -1,0 +1,130 @@
+"""Words of the interface: msgids are the Chinese source text, other languages are catalogues.
+
+A catalogue is read from its .po file at run time, so there is nothing to compile. Every text is
+passed through ``_`` with a literal, from which Babel extracts it; a test fails when one of them lacks
+its English.
+"""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from functools import cache
+from pathlib import Path
+
+from babel.messages.pofile import read_po
+
+from dashboard.coverage.model import Layer, SiteStatus, Status
+from geodata.model import InstitutionKind, Level
+
+LOCALES = Path(__file__).parents[1] / "locale"
+LANGUAGES = {"zh": "中文", "en": "English"}
+
+_language: ContextVar[str] = ContextVar("language", default="zh")
+
+
+@cache
+def catalogue(language: str) -> dict[str, str]:
+    """msgid to translation, untranslated entries left out; empty for the source language."""
+    if language == "zh":
+        return {}
+    with (LOCALES / language / "LC_MESSAGES" / "messages.po").open("rb") as file:
+        found = read_po(file, locale=language)
+    return {
+        str(message.id): str(message.string)
+        for message in found
+        if message.id and message.string and not message.fuzzy
+    }
+
+
+def use(language: str) -> None:
+    """Choose the language of this thread's page."""
+    _language.set(language)
+
+
+def language() -> str:
+    """The language in use."""
+    return _language.get()
+
+
+def _(text: str) -> str:
+    """The text in the language in use; the Chinese itself where there is no translation."""
+    return catalogue(_language.get()).get(text, text)
+
+
+def layer_title(layer: Layer) -> str:
+    """A layer's name."""
+    return layer.title_en if language() == "en" else layer.title
+
+
+def layer_help(layer: Layer) -> str:
+    """How a layer is counted."""
+    return layer.help_en if language() == "en" else layer.help
+
+
+def unit_name(unit: str) -> str:
+    """A unit of measurement as written behind a number."""
+    return {
+        "%": "%",
+        "人": _("人"),
+        "人次": _("人次"),
+        "户": _("户"),
+        "户次": _("户次"),
+        "个": _("个"),
+        "项": _("项"),
+        "份": _("份"),
+        "项/百户": _("项/百户"),
+    }.get(unit, unit)
+
+
+def group_name(group: str) -> str:
+    """A group of layers."""
+    return {
+        "签约履约": _("签约履约"),
+        "疾病救治": _("疾病救治"),
+        "筛查防控": _("筛查防控"),
+        "机构标准": _("机构标准"),
+        "保障政策": _("保障政策"),
+        "健康促进": _("健康促进"),
+        "督查整改": _("督查整改"),
+    }.get(group, group)
+
+
+def level_name(level: Level) -> str:
+    """An administrative level."""
+    return {
+        Level.NATION: _("国"),
+        Level.PROVINCE: _("省"),
+        Level.CITY: _("市"),
+        Level.COUNTY: _("县"),
+        Level.TOWNSHIP: _("乡镇"),
+        Level.VILLAGE: _("村"),
+    }[level]
+
+
+def kind_name(kind: InstitutionKind) -> str:
+    """A kind of institution."""
+    return {
+        InstitutionKind.VILLAGE_CLINIC: _("村卫生室"),
+        InstitutionKind.TOWNSHIP_CENTRE: _("乡镇卫生院"),
+        InstitutionKind.COUNTY_HOSPITAL: _("县级医院"),
+        InstitutionKind.DESIGNATED: _("定点医疗机构"),
+    }[kind]
+
+
+def status_name(status: Status) -> str:
+    """Why a place has no value."""
+    return {
+        Status.OK: _("有数据"),
+        Status.NO_DATA: _("无数据"),
+        Status.NOT_APPLICABLE: _("不适用"),
+    }[status]
+
+
+def site_status_name(status: SiteStatus) -> str:
+    """How an institution stands."""
+    return {
+        SiteStatus.MET: _("达标"),
+        SiteStatus.UNMET: _("未达标"),
+        SiteStatus.NO_DATA: _("无数据"),
+        SiteStatus.NOT_APPLICABLE: _("不适用"),
+    }[status]

@@ -1,0 +1,141 @@
+"""A table as read: columns of distinct words with a code a row, so work is done once a word."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from loaders.model import SkippedRow
+
+Words = NDArray[np.object_]
+Flags = NDArray[np.bool_]
+Rows = NDArray[np.int64]
+
+HEAD_ROWS = 60
+"""How many rows from the top are searched for the header."""
+
+
+@dataclass(frozen=True, slots=True)
+class Factor:
+    """A text column: row ``i`` holds ``words[codes[i]]``; an empty cell is an empty word."""
+
+    codes: NDArray[np.int32]
+    words: Words
+
+    @classmethod
+    def of(cls, texts: Sequence[str] | Words) -> Factor:
+        """Factorise a sequence of texts."""
+        values = np.empty(len(texts), dtype=object)
+        values[:] = texts
+        codes, words = pd.factorize(values)
+        return cls(codes.astype(np.int32), np.asarray(words, dtype=object))
+
+    @classmethod
+    def constant(cls, word: str, length: int) -> Factor:
+        """The same word in every row."""
+        return cls(np.zeros(length, dtype=np.int32), np.array([word], dtype=object))
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def texts(self) -> Words:
+        """The cells, one text a row."""
+        return np.asarray(self.words[self.codes], dtype=object)
+
+    def take(self, rows: Flags | Rows) -> Factor:
+        """The same column with only the given rows."""
+        return Factor(self.codes[rows], self.words)
+
+    def where(self, marked: Flags) -> Flags:
+        """Rows whose word is marked; ``marked`` is parallel to ``words``."""
+        return np.asarray(marked[self.codes], dtype=bool)
+
+
+@dataclass(frozen=True, slots=True)
+class RawSheet:
+    """One sheet or layer before its header is found.
+
+    Attributes:
+        name: sheet or layer name; None for a text file.
+        columns: all columns over all rows, title and header rows included.
+        merges: merged ranges (first row, first column, last row, last column), 0-based, inclusive.
+        headings: set for vector layers, whose rows hold data only.
+        geometries: object array of shapely geometries or None, parallel to the rows.
+        crs: the layer's own coordinate system as WKT, None when it states none.
+    """
+
+    name: str | None
+    columns: tuple[Factor, ...]
+    merges: tuple[tuple[int, int, int, int], ...] = ()
+    headings: tuple[str, ...] | None = None
+    geometries: NDArray[Any] | None = None
+    crs: str | None = None
+
+    @property
+    def height(self) -> int:
+        """Number of rows."""
+        if self.columns:
+            return len(self.columns[0])
+        return 0 if self.geometries is None else len(self.geometries)
+
+    def head(self, rows: int = HEAD_ROWS) -> list[list[str]]:
+        """The first rows as texts."""
+        top = [
+            column.take(slice_rows(0, min(rows, self.height))).texts() for column in self.columns
+        ]
+        return [list(cells) for cells in zip(*top, strict=True)]
+
+
+def slice_rows(start: int, stop: int) -> Rows:
+    """Row positions from ``start`` up to ``stop``."""
+    return np.arange(start, stop, dtype=np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One sheet with its header found: data rows only.
+
+    Attributes:
+        headings: one text a column, the levels of a multi-row header joined by a space.
+        levels: the same, level by level from the top, blanks and repetitions dropped.
+        header_rows, rows: 1-based row numbers as seen in the file; ``rows`` one for each data row.
+        titles: texts above the header and in the sheet's name, where a month or unit may stand.
+    """
+
+    sheet: str | None
+    headings: tuple[str, ...]
+    levels: tuple[tuple[str, ...], ...]
+    header_rows: tuple[int, ...]
+    rows: Rows
+    columns: tuple[Factor, ...]
+    skipped: tuple[SkippedRow, ...] = ()
+    titles: tuple[str, ...] = ()
+    geometries: NDArray[Any] | None = None
+    crs: str | None = None
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A file's content as read, with how it was read.
+
+    Attributes:
+        format: ``text``, ``workbook`` or ``vector``.
+        encoding: of text and of Shapefile attributes, else None.
+        encoding_guessed: whether the encoding is an inference a person should look at.
+        sha256: of the very bytes parsed.
+    """
+
+    format: str
+    sheets: tuple[RawSheet, ...]
+    sha256: str
+    encoding: str | None = None
+    encoding_guessed: bool = False
+    notes: tuple[str, ...] = field(default=())

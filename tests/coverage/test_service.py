@@ -1,0 +1,236 @@
+"""What a view shows, out of a real store: tables, profiles, trends, sites, payloads."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import shapely
+
+from dashboard.coverage import registry, service
+from dashboard.coverage.model import SiteStatus, Status, View
+from dashboard.store import Store
+from dashboard.store.commit import commit
+from dashboard.store.model import Change
+from dashboard.store.unit import Unit
+from geodata.crs import wgs84_to_gcj02
+from geodata.errors import DudaoError
+from geodata.model import Level
+
+START = pd.Timestamp("2020-01-01")
+
+
+def _places() -> tuple[pd.DataFrame, np.ndarray]:
+    rows, shapes = [], []
+
+    def add(place_id: str, name: str, level: Level, parent: str | None, box: object) -> None:
+        rows.append(
+            (place_id, name, int(level), parent, START, pd.NaT, 116.5, 39.5, level > Level.COUNTY)
+        )
+        shapes.append(box)
+
+    add("C", "甲县", Level.COUNTY, None, shapely.box(116, 39, 116.4, 39.2))
+    for t in range(2):
+        left = 116 + t * 0.2
+        add(f"T{t}", f"{t}镇", Level.TOWNSHIP, "C", shapely.box(left, 39, left + 0.2, 39.2))
+        for v in range(4):
+            x = left + v * 0.05
+            # The last village of each township has no polygon.
+            box = None if v == 3 else shapely.box(x, 39, x + 0.05, 39.2)
+            add(f"T{t}V{v}", f"{t}-{v}村", Level.VILLAGE, f"T{t}", box)
+    columns = ["id", "name", "level", "parent_id", "valid_from", "valid_to", "lon", "lat"]
+    frame = pd.DataFrame(rows, columns=[*columns, "indicative"])
+    return frame, np.array(shapes, dtype=object)
+
+
+def _figures() -> pd.DataFrame:
+    rows: list[tuple[str, str, str, float]] = []
+
+    def report(place: str, month: str, persons: float | None, signed: float | None) -> None:
+        for measure, value in (("registered_persons", persons), ("contracted_persons", signed)):
+            if value is not None:
+                rows.append((place, month, measure, value))
+
+    for month, shift in (("2026-08", 0), ("2026-10", 10)):
+        report("T0V0", month, 100, 60 + shift)
+        report("T0V1", month, 100, 80 + shift)
+        report("T0V2", month, 0, 0)
+        report("T0V3", month, 50, None)
+        report("T1V0", month, 200, 190)
+    report("T1", "2026-10", 210, 190)
+    for village, built in (("T0V0", 1), ("T0V1", 0)):
+        rows.append((village, "2026-10", "planned_village_clinics", 1))
+        rows.append((village, "2026-10", "standard_village_clinics", built))
+    rows.append(("T0V2", "2026-10", "planned_village_clinics", 0))
+    rows.append(("T0V2", "2026-10", "standard_village_clinics", 0))
+    frame = pd.DataFrame(rows, columns=["place_id", "month", "measure", "value"])
+    return frame.assign(source="reported", value=frame["value"].astype(float))
+
+
+def _institutions() -> pd.DataFrame:
+    rows = [
+        (f"K{v}", f"{v}号村卫生室", "village_clinic", f"T0V{v}", 116.01 + v / 20, 39.1)
+        for v in range(4)
+    ]
+    rows.append(("H", "0镇卫生院", "township_centre", "T0", np.nan, np.nan))
+    return pd.DataFrame(rows, columns=["id", "name", "kind", "place_id", "lon", "lat"])
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    opened = Store.open(tmp_path_factory.mktemp("coverage"))
+    frame, shapes = _places()
+    for change in (
+        Change(dataset="places", frame=frame, geometries=shapes),
+        Change(dataset="institutions", frame=_institutions()),
+        Change(dataset="figures", frame=_figures()),
+    ):
+        commit(opened, change, registry.pairs())
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def unit(store: Store) -> Iterator[Unit]:
+    with store.unit() as opened:
+        yield opened
+
+
+def view(place: str, month: str = "2026-10", layer: str = "contract_coverage") -> View:
+    return View(place_id=place, layer_id=layer, month=month)
+
+
+def test_children_come_worst_first_with_every_kind_of_missing(unit: Unit) -> None:
+    shown = service.table(unit, view("T0"))
+    assert [(c.place.id, c.status, c.value, c.rank, c.class_index) for c in shown.cells] == [
+        ("T0V0", Status.OK, 70.0, 2, 1),
+        ("T0V1", Status.OK, 90.0, 1, 3),
+        ("T0V2", Status.NOT_APPLICABLE, None, None, None),
+        ("T0V3", Status.NO_DATA, None, None, None),
+    ]
+    assert shown.class_counts == (0, 1, 0, 1, 0)
+    assert shown.count(Status.NO_DATA) == 1
+    assert shown.count(Status.NOT_APPLICABLE) == 1
+    assert shown.without_boundary == 1
+    assert shown.indicative
+    assert shown.version == 1
+
+
+def test_a_parent_sums_the_villages_that_reported_both(unit: Unit) -> None:
+    own = service.table(unit, view("T0")).own
+    assert (own.numerator, own.denominator, own.value) == (160, 200, 80.0)
+    assert (own.reporting, own.expected) == (3, 4)
+    assert own.rank == 2
+    assert own.shortfall(registry.layer("contract_coverage")) == 40
+
+
+def test_a_figure_of_its_own_that_differs_is_flagged_and_the_sum_is_shown(unit: Unit) -> None:
+    cells = {cell.place.id: cell for cell in service.table(unit, view("C")).cells}
+    assert (cells["T1"].numerator, cells["T1"].denominator) == (190, 200)
+    assert (cells["T1"].own_numerator, cells["T1"].own_denominator) == (190, 210)
+    assert cells["T1"].disagrees and not cells["T0"].disagrees
+
+
+def test_change_needs_the_month_before(unit: Unit) -> None:
+    # There is no September, so October has nothing to compare with.
+    assert all(cell.change is None for cell in service.table(unit, view("T0")).cells)
+
+
+def test_change_on_the_month_before(store: Store, tmp_path: Path) -> None:
+    with Store.open(tmp_path).unit() as empty:
+        assert empty.months() == []
+    fresh = Store.open(tmp_path / "two")
+    frame, shapes = _places()
+    figures = _figures()
+    figures["month"] = figures["month"].replace("2026-08", "2026-09")
+    for change in (
+        Change(dataset="places", frame=frame, geometries=shapes),
+        Change(dataset="figures", frame=figures),
+    ):
+        commit(fresh, change, registry.pairs())
+    with fresh.unit() as unit:
+        cells = {cell.place.id: cell for cell in service.table(unit, view("T0")).cells}
+    assert cells["T0V0"].change == pytest.approx(10)
+    assert cells["T0V3"].change is None
+    fresh.close()
+
+
+def test_profile_has_every_layer_and_the_way_up(unit: Unit) -> None:
+    profile = service.profile(unit, "T0V0", "2026-10")
+    assert list(profile.cells) == list(registry.layers())
+    assert [place.id for place in profile.ancestors] == ["C", "T0"]
+    assert profile.siblings == 4
+    assert profile.cells["clinic_standardisation"].value == 100.0
+    assert profile.cells["open_findings_rate"].status is Status.NO_DATA
+    assert profile.cells["contract_coverage"].rank == 2
+
+
+def test_trend_keeps_every_published_month(unit: Unit) -> None:
+    points = service.trend(unit, "T0V0", "contract_coverage")
+    assert [(p.month, p.value) for p in points] == [("2026-08", 60.0), ("2026-10", 70.0)]
+    clinics = service.trend(unit, "C", "clinic_standardisation")
+    assert [(p.month, p.value, p.status) for p in clinics] == [
+        ("2026-08", None, Status.NO_DATA),
+        ("2026-10", 50.0, Status.OK),
+    ]
+
+
+def test_institutions_take_their_status_from_the_layer_that_names_their_kind(unit: Unit) -> None:
+    status = {s.institution.id: s.status for s in service.sites(unit, "C", "2026-10")}
+    assert status == {
+        "K0": SiteStatus.MET,
+        "K1": SiteStatus.UNMET,
+        "K2": SiteStatus.NOT_APPLICABLE,
+        "K3": SiteStatus.NO_DATA,
+        "H": SiteStatus.NOT_APPLICABLE,
+    }
+    body = json.loads(service.site_payload(unit, "C", "2026-10").body)
+    assert [f["properties"]["id"] for f in body["features"]] == ["K0", "K1", "K2", "K3"]
+
+
+def test_the_payload_is_what_the_table_says(unit: Unit) -> None:
+    payload = service.payload(unit, view("T0"))
+    features = {f["properties"]["id"]: f for f in json.loads(payload.body)["features"]}
+    assert set(features) == {"T0V0", "T0V1", "T0V2"}
+    first = features["T0V0"]["properties"]
+    assert (first["n"], first["v"], first["a"], first["b"], first["c"], first["r"]) == (
+        "0-0村", 70.0, 70, 100, 1, 2,
+    )  # fmt: skip
+    assert features["T0V2"]["properties"]["c"] == -2
+    assert first["i"] == 1 and first["w"] > 1000
+    assert service.payload(unit, view("T0")).etag == payload.etag
+    assert service.payload(unit, view("T0", "2026-08")).etag != payload.etag
+
+
+def test_the_payload_moves_with_tiles_drawn_in_gcj02(unit: Unit) -> None:
+    plain = json.loads(service.payload(unit, view("C")).body)["features"][0]
+    moved = json.loads(service.payload(unit, view("C"), "gcj02").body)["features"][0]
+    x, y = plain["geometry"]["coordinates"][0][0]
+    lon, lat = wgs84_to_gcj02(np.array([x]), np.array([y]))
+    assert moved["geometry"]["coordinates"][0][0] == pytest.approx([lon[0], lat[0]], abs=2e-5)
+
+
+def test_a_leaf_is_drawn_among_its_siblings(unit: Unit) -> None:
+    on = date(2026, 10, 31)
+    assert service.drawn_place(unit, unit.place("T0V0", on), "2026-10").id == "T0"
+    assert service.drawn_place(unit, unit.place("T0", on), "2026-10").id == "T0"
+    assert service.drawn_place(unit, unit.place("C", on), "2026-10").id == "C"
+
+
+@pytest.mark.parametrize(
+    ("bad", "code"),
+    [
+        (View("X", "contract_coverage", "2026-10"), "PLACE_NOT_FOUND"),
+        (View("C", "nope", "2026-10"), "LAYER_NOT_FOUND"),
+        (View("C", "contract_coverage", "2026-09"), "MONTH_NOT_FOUND"),
+    ],
+)
+def test_an_unknown_view_is_refused(unit: Unit, bad: View, code: str) -> None:
+    with pytest.raises(DudaoError) as caught:
+        service.table(unit, bad)
+    assert caught.value.code == code
