@@ -59,7 +59,8 @@ def naive(payloads: Path, assets: str) -> Iterator[str]:
     command = [
         sys.executable, "-m", "streamlit", "run", str(Path(__file__).parent / "naive" / "app.py"),
         "--server.address=127.0.0.1", f"--server.port={port}", "--server.headless=true",
-        "--browser.gatherUsageStats=false", "--server.fileWatcherType=none", "--", str(payloads), assets,
+        "--browser.gatherUsageStats=false", "--server.fileWatcherType=none",
+        "--", str(payloads), assets,
     ]  # fmt: skip
     with _process(command, f"http://127.0.0.1:{port}", "/_stcore/health") as address:
         yield address

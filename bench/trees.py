@@ -23,10 +23,14 @@ from geodata import thiessen
 from geodata.model import Level
 
 ROOT = "bench"
-_WEST, _SOUTH, _SIDE = 116.0, 38.5, 2.0
-"""The square every tree fills, degrees."""
-_CELLS_UP_TO = 5_000
-"""Trees this small get Thiessen cells with natural outlines, larger ones squares."""
+_WEST, _SOUTH = 100.0, 25.0
+_VILLAGE_DEG = 0.02
+"""Side of a village, about 2 km; the tree fills a square."""
+_WINDING_UP_TO = 5_000
+"""Trees this small get winding village outlines, larger ones squares."""
+_WAVES = ((1.5, 0.06), (0.4, 0.01))
+"""Wavelength and height of the bends in an outline, in sides of a village. Heights are so low that
+no two points of the plane meet when it is bent: neighbours stay neighbours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,20 +119,33 @@ def places(spec: Spec) -> pd.DataFrame:
 
 def outlines(spec: Spec) -> np.ndarray:
     """Polygons in the order of ``places``; every level tiles the one above."""
-    squares = np.array([[_WEST, _SOUTH, _WEST + _SIDE, _SOUTH + _SIDE]])
+    side = _VILLAGE_DEG * np.sqrt(spec.total)
+    squares = np.array([[_WEST, _SOUTH, _WEST + side, _SOUTH + side]])
     levels = [shapely.box(*squares.T)]
     for count in _branching(spec):
         squares = _split(squares, count)
         levels.append(shapely.box(*squares.T))
-    if spec.total <= _CELLS_UP_TO:
+    if spec.total <= _WINDING_UP_TO:
         rng = np.random.default_rng(spec.total)
-        levels[-1] = np.concatenate(
-            [
-                thiessen.cells(thiessen.seeded_points(square, spec.villages, rng), square)
-                for square in levels[-2]
-            ]
-        )
+        cells = [
+            thiessen.cells(thiessen.seeded_points(square, spec.villages, rng), square)
+            for square in levels[-2]
+        ]
+        fine = shapely.segmentize(np.concatenate(cells), _VILLAGE_DEG / 20)
+        levels[-1] = shapely.transform(fine, _bent)
     return np.concatenate(levels)
+
+
+def _bent(xy: np.ndarray) -> np.ndarray:
+    """Move points along smooth waves, so that straight borders wind like surveyed ones."""
+    at = xy / _VILLAGE_DEG
+    moved = xy.copy()
+    for length, height in _WAVES:
+        turn = 2 * np.pi / length
+        moved[:, 0] += _VILLAGE_DEG * height * np.sin(turn * (at[:, 1] + 0.3 * at[:, 0]))
+        moved[:, 1] += _VILLAGE_DEG * height * np.sin(turn * (at[:, 0] - 0.3 * at[:, 1] + 0.2))
+    # Shared edges were cut from either end; rounding makes their points one again.
+    return moved.round(9)
 
 
 def _split(boxes: np.ndarray, count: int) -> np.ndarray:

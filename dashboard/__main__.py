@@ -28,7 +28,7 @@ from loaders import Request
 from loaders.model import ImportReport, Severity
 
 app = typer.Typer(
-    help="Dudao 督导一张图:健康工作现场督导地图。",
+    help="Dudao 督导一张图：健康工作现场督导地图。",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -71,7 +71,7 @@ def _print_json(document: Any) -> None:
 def _fail(error: DudaoError, as_json: bool) -> NoReturn:
     if as_json:
         _print_json({"error": error.as_dict()})
-    typer.echo(f"错误 {error.code}:{error.message}{error.remedy}", err=True)
+    typer.echo(f"错误 {error.code}：{error.message}{error.remedy}", err=True)
     raise typer.Exit(error.exit_code)
 
 
@@ -105,7 +105,7 @@ def serve(
 @app.command()
 def demo(
     root: Annotated[str, typer.Option(help="演示范围的区划代码。")] = DEFAULT_ROOT,
-    seed: Annotated[int, typer.Option(help="随机种子,同一种子得到同样的数据。")] = DEFAULT_SEED,
+    seed: Annotated[int, typer.Option(help="随机种子，同一种子得到同样的数据。")] = DEFAULT_SEED,
     if_empty: Annotated[
         bool, typer.Option("--if-empty", help="数据目录已有数据时什么也不做。")
     ] = False,
@@ -136,19 +136,19 @@ def load(
     ] = None,
     match: Annotated[
         list[str] | None,
-        typer.Option(help="人工确认的名称对应,写作 名称=代码 或 上级名称/名称=代码,可多次给出。"),
+        typer.Option(help="人工确认的名称对应，写作 名称=代码 或 上级名称/名称=代码，可多次给出。"),
     ] = None,
     issues: Annotated[
         Path | None, typer.Option(help="把完整问题清单写成 CSV(每个文件一份时自动编号)。")
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="只检查,不写入。")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="只检查，不写入。")] = False,
     accept_valid_rows: Annotated[
         bool, typer.Option("--accept-valid-rows", help="有错误时仍接收正确的行。")
     ] = False,
     as_json: JsonOption = False,
     data: DataOption = None,
 ) -> None:
-    """导入区划、机构或月度数据文件,一次报告全部问题。"""
+    """导入区划、机构或月度数据文件，一次报告全部问题。"""
     with _reporting(as_json):
         request = Request(dataset=dataset, month=month, crs=crs, confirmed=_confirmed(match or []))
         reports = load_files(
@@ -183,7 +183,7 @@ def _confirmed(pairs: list[str]) -> dict[tuple[str, str | None], str]:
         if not separator or not written or not place_id:
             raise DudaoError(
                 "MATCH_FORM",
-                f"--match 的写法不对:“{pair}”。",
+                f"--match 的写法不对：“{pair}”。",
                 "请写作 名称=代码 或 上级名称/名称=代码。",
             )
         parent, slash, name = written.rpartition("/")
@@ -192,31 +192,24 @@ def _confirmed(pairs: list[str]) -> dict[tuple[str, str | None], str]:
 
 
 def _print_report(report: ImportReport, dry_run: bool) -> None:
-    state = "只检查,未写入" if dry_run else "已写入" if report.committed else "未写入"
+    state = "只检查，未写入" if dry_run else "已写入" if report.committed else "未写入"
     if not dry_run and not report.committed and not report.has_errors:
-        state = "与已有数据一致,无变化"
-    typer.echo(f"{report.file}:{report.dataset or '未识别'},{state}")
+        state = "与已有数据一致，无变化"
+    typer.echo(f"{report.file}：{report.dataset or '未识别'}，{state}")
     typer.echo(
-        f"  读取 {report.rows_read:,} 行,有效 {report.rows_valid:,},拒绝 {report.rows_rejected:,},"
-        f"跳过合计与说明 {report.rows_skipped:,};"
-        f"变化 {report.rows_changed:,},未变 {report.rows_unchanged:,}"
+        f"  读取 {report.rows_read:,} 行，有效 {report.rows_valid:,}，拒绝 {report.rows_rejected:,},"
+        f"跳过合计与说明 {report.rows_skipped:,}；"
+        f"变化 {report.rows_changed:,}，未变 {report.rows_unchanged:,}"
     )
     for issue in report.issues.first(_SHOWN):
-        where = "".join(
-            text
-            for text in (
-                f"工作表“{issue.sheet}”" if issue.sheet else "",
-                f"第 {issue.row} 行" if issue.row else "",
-                f"“{issue.column}”列" if issue.column else "",
-            )
-        )
-        typer.echo(f"  {_SEVERITIES[issue.severity]} {issue.code} {where} {issue.message}")
+        sheet = f"工作表“{issue.sheet}”：" if issue.sheet else ""
+        typer.echo(f"  {_SEVERITIES[issue.severity]} {issue.code} {sheet}{issue.message}")
     for code, count in report.issues.counts().items():
         if count > _SHOWN:
-            typer.echo(f"  {code} 共 {count:,} 条,以上列出 {_SHOWN} 条;完整清单用 --issues 写出。")
+            typer.echo(f"  {code} 共 {count:,} 条，以上列出 {_SHOWN} 条；完整清单用 --issues 写出。")
     for suggestion in report.suggestions[:_SHOWN]:
         offered = "、".join(f"{name}({place_id})" for place_id, name, _ in suggestion.candidates)
-        typer.echo(f"  第 {suggestion.row} 行“{suggestion.name}”可能是:{offered or '没有相近的名称'}")
+        typer.echo(f"  第 {suggestion.row} 行“{suggestion.name}”可能是：{offered or '没有相近的名称'}")
 
 
 @app.command()
@@ -296,12 +289,12 @@ def _layer_dict(layer: Layer) -> dict[str, Any]:
 @app.command()
 def coverage(
     layer: Annotated[str, typer.Option(help="图层 ID。")],
-    place: Annotated[str, typer.Option(help="区划代码,列出它的下级。")],
+    place: Annotated[str, typer.Option(help="区划代码，列出它的下级。")],
     month: Annotated[str, typer.Option(help="月份 YYYY-MM。")],
     as_json: JsonOption = False,
     data: DataOption = None,
 ) -> None:
-    """一个图层在一地各下级的数值,与地图完全一致。"""
+    """一个图层在一地各下级的数值，与地图完全一致。"""
     with _reporting(as_json), _open(data).unit() as unit:
         shown = service.table(unit, View(place_id=place, layer_id=layer, month=month))
     if as_json:
@@ -351,7 +344,7 @@ def status(as_json: JsonOption = False, data: DataOption = None) -> None:
 
 @app.command()
 def publish(data: DataOption = None) -> None:
-    """图层增减后,重新汇总受影响的月份。"""
+    """图层增减后，重新汇总受影响的月份。"""
     with _reporting(False):
         ensure_snapshots(_open(data), registry.pairs(), _progress)
 

@@ -161,8 +161,8 @@ def healthz(request: Request) -> Response:
 class CanonicalAddress:
     """Sends a bare address to the full one, so that what is copied names place, layer and month.
 
-    Done before the page loads: written by the page it would be a second history entry, and Back from
-    the first view would lead nowhere.
+    Done before the page loads: written by the page it would be a second history entry, and Back
+    from the first view would lead nowhere.
     """
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:

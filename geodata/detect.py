@@ -27,6 +27,8 @@ _UNDO: dict[Kind, Callable[[Column, Column], tuple[Column, Column]]] = {
     "gcj02": gcj02_to_wgs84,
     "bd09": bd09_to_wgs84,
 }
+# Turned by 25 degrees each way, half and one and a half times as long.
+_NEARBY = (0.906 + 0.423j, 0.906 - 0.423j, 0.5, 1.5)
 # Polygons cost an intersection each; this many decide as well as all.
 _MOST_POLYGONS = 400
 _SAME_SIZE = 2.0
@@ -106,6 +108,9 @@ def offset_kind(points: Any, parents: Any) -> OffsetFinding | None:
         return None
     change = undone[kind] - given
     points_only = bool((shapely.get_dimensions(children) == 0).all())
+    # Outlines are sharp enough to tell the shift from one that is only like it.
+    if not points_only and undone[kind].sum() < max(fit(shift[kind] * n).sum() for n in _NEARBY):
+        return None
     if not _clear(change, given, turned[kind], points_only):
         return None
     return OffsetFinding(

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import shapely
 
-from geodata.plane import as_geometries
+from geodata.plane import Geometries, as_geometries
 
 # Written as escapes, so the JSON can stand inside a script element or a JavaScript string.
 _UNSAFE = str.maketrans(
@@ -45,13 +45,27 @@ def feature_collection(
     if not np.isfinite(shapely.get_coordinates(array)).all():
         raise ValueError("a coordinate is not a finite number")
     rounded = shapely.transform(shapely.force_2d(array), lambda c: np.round(c, digits) + 0.0)
-    shapes = shapely.to_geojson(shapely.remove_repeated_points(rounded))
+    shapes = shapely.to_geojson(_without_repeats(as_geometries(rounded)))
     features = [
         f'{{"type":"Feature","id":{_json(id)},"properties":{_json(values)},'
         f'"geometry":{"null" if shape is None else shape}}}'
         for id, values, shape in zip(ids, map(_plain_values, properties), shapes, strict=True)
     ]
     return f'{{"type":"FeatureCollection","features":[{",".join(features)}]}}'.encode()
+
+
+def _without_repeats(rounded: Geometries) -> Geometries:
+    """Leave out vertices equal to the one before; a polygon with a ring collapsed by the rounding
+    keeps all its vertices, as RFC 7946 wants at least four in a ring."""
+    parts, whole = shapely.get_parts(rounded, return_index=True)
+    rings, part = shapely.get_rings(parts, return_index=True)
+    owner = whole[part]
+    dimension = shapely.get_dimensions(rounded)
+    open_rings = np.asarray(shapely.area(shapely.polygons(rings)) > 0)
+    reducible = (dimension == 2) & (np.bincount(owner[~open_rings], minlength=len(rounded)) == 0)
+    result = rounded.copy()
+    result[reducible] = shapely.remove_repeated_points(rounded[reducible])
+    return result
 
 
 def _json(value: Any) -> str:

@@ -13,11 +13,9 @@ from geodata.plane import Geometries, LocalPlane, as_geometries
 Region = shapely.Polygon | shapely.MultiPolygon
 
 # Samples per point when spreading points: enough that a cell's centre is known to a few percent.
-_SAMPLES_PER_POINT = 150
+_SAMPLES_PER_POINT = 60
 _SETTLEMENTS_PER_POINTS = 12
 _RELAXATIONS = 4
-# Distances held in memory at once.
-_BLOCK = 1 << 20
 
 
 def cells(points: Any, region: Region) -> Geometries:
@@ -71,7 +69,9 @@ def _owners(faces: Geometries, seeds: Geometries) -> NDArray[np.int64]:
     seed, face = tree.query(seeds, predicate="intersects")
     home = np.zeros(len(faces), dtype=bool)
     home[face[nearest[face] == seed]] = True
-    left, right = tree.query(faces, predicate="touches")
+    stray = np.flatnonzero(~home)
+    left, right = tree.query(faces[stray], predicate="touches")
+    left = stray[left]
     border = shapely.length(shapely.intersection(faces[left], faces[right]))
     left, right, border = left[border > 0], right[border > 0], border[border > 0]
     owner = np.where(home, nearest, -1)
@@ -129,8 +129,9 @@ def seeded_points(
         squared = ((sample - settlement) ** 2).sum(axis=1)
         weight += clustering * np.exp(-squared / (2 * reach**2))
     seeds = sample[rng.choice(len(sample), size=count, replace=False, p=weight / weight.sum())]
+    samples = _points(sample)
     for _ in range(_RELAXATIONS):
-        nearest = _nearest(sample, seeds)
+        nearest = shapely.STRtree(_points(seeds)).nearest(samples)
         total = np.bincount(nearest, weight, count)
         middle = np.column_stack(
             [np.bincount(nearest, weight * sample[:, axis], count) for axis in (0, 1)]
@@ -140,27 +141,20 @@ def seeded_points(
     # A middle can fall outside a hollow region: every point moves to a sample of its own.
     outside = ~shapely.contains_xy(flat, seeds[:, 0], seeds[:, 1])
     if outside.any():
-        seeds[outside] = sample[_nearest(seeds[outside], sample)]
+        seeds[outside] = sample[shapely.STRtree(samples).nearest(_points(seeds[outside]))]
     while len(twins := _repeated(seeds)):
         seeds[twins] = sample[rng.integers(len(sample), size=len(twins))]
-    return plane.back(np.asarray(shapely.points(seeds)))
+    return plane.back(_points(seeds))
+
+
+def _points(places: NDArray[np.float64]) -> Geometries:
+    return np.asarray(shapely.points(places))
 
 
 def _repeated(places: NDArray[np.float64]) -> NDArray[np.int64]:
     """Positions of places that occur earlier already."""
     first = np.unique(places, axis=0, return_index=True)[1]
     return np.setdiff1d(np.arange(len(places)), first)
-
-
-def _nearest(places: NDArray[np.float64], candidates: NDArray[np.float64]) -> NDArray[np.int64]:
-    """For each place the position of the nearest candidate; both of shape (n, 2)."""
-    result = np.empty(len(places), dtype=np.int64)
-    block = max(1, _BLOCK // len(candidates))
-    for start in range(0, len(places), block):
-        part = places[start : start + block]
-        squared = (part[:, :1] - candidates[:, 0]) ** 2 + (part[:, 1:] - candidates[:, 1]) ** 2
-        result[start : start + block] = squared.argmin(axis=1)
-    return result
 
 
 def _sample(region: Region, count: int, rng: np.random.Generator) -> NDArray[np.float64]:

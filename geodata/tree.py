@@ -103,6 +103,10 @@ def arrange(places: pd.DataFrame) -> Tree:
     # A parent that is there but at fault itself leaves its children below a problem, not at fault.
     below_fault = orphan & np.isin(rows.parent_code, rows.id_code[~usable & (rows.id_code >= 0)])
     orphan &= ~below_fault
+    # Nor can anything be said of rows whose parent is there twice.
+    twice = (parent >= 0) & duplicate[parent]
+    below_fault |= twice
+    parent[twice] = -1
     found.append((orphan, "unknown_parent", rows.parent_ids))
 
     level: Column = pd.to_numeric(places["level"]).to_numpy(dtype=np.float64, na_value=np.nan)

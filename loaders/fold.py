@@ -8,7 +8,7 @@ import unicodedata
 _SPACE = re.compile(r"\s+")
 _CJK_SPACE = re.compile(r"(?<=[^\x00-\x7f])\s+(?=[^\x00-\x7f])")
 _BRACKETS = re.compile(r"[(\[【〔][^()\[\]【】〔〕]*[)\]】〕]")
-_ORGAN = re.compile(r"(村民委员会|居民委员会|村委会|居委会|社区居委会|村委|居委)$")
+_ORGAN = re.compile(r"((村民|居民)委员会|村委会|居委会|村委|居委)$")
 
 
 def plain(text: str) -> str:
@@ -36,6 +36,6 @@ def bracketed(folded: str) -> list[str]:
 
 
 def stem(name: str) -> str:
-    """A folded place name without 村委会, 居委会 and the like; only for suggestions."""
+    """A folded place name without 村, 村委会, 居委会 and the like; only to say what is similar."""
     folded = fold(name)
-    return _ORGAN.sub("", folded) or folded
+    return _ORGAN.sub("", folded).removesuffix("村") or folded

@@ -6,21 +6,23 @@ import re
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import SequenceMatcher
 from functools import cache
 
+from geodata.codes import is_division_code, normalise
 from loaders import parse, registry
 from loaders.fold import bracketed, fold, without_brackets
 from loaders.issues import make
 from loaders.model import Issue
 from loaders.registry import Dataset, Measure
-from loaders.table import Table
+from loaders.table import Factor, Table
 
 _TOTAL_LEAVES = frozenset({"合计", "小计", "总计", "计", "总数", "数量", "total"})
 _NEUTRAL = re.compile(
     r"(情况|工作|进展|服务|统计|数据|指标|基本|本月|当月|其中|填报|项目|建设|管理|内容)"
 )
-_SHARED = 3
+_COUNTED = re.compile(r"(户|人口|人|数)+$")
+_SPECIFIC, _SHARED_START = 4, 3
+_SAMPLE = 50
 _UNITS: dict[str, frozenset[str]] = {
     "人": frozenset({"人", "名", "位", "person", "persons"}),
     "户": frozenset({"户", "household", "households"}),
@@ -34,7 +36,8 @@ _UNIT = re.compile(
 _UNIT_LINE = re.compile(r"(?:计量)?单位[:：]\s*(.+)")
 
 # How well a heading fits: the whole heading before its lowest level, ids and titles before aliases.
-_WHOLE, _WITHOUT_TOTAL, _LOWEST = 0, 1000, 2000
+_WHOLE, _WITHOUT_TOTAL, _LOWEST, _CUT_SHORT = 0, 1000, 2000, 3000
+_DBF_NAME = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +91,11 @@ def read_as(table: Table, dataset: Dataset) -> ColumnMap:
     issues: list[Issue] = []
     chosen: dict[str, int] = {}
     all_measures = registry.measures()
-    for target, candidates in found.items():
-        candidates.sort()
+    for target, options in found.items():
+        candidates = sorted(options)
+        if len(candidates) > 1 and target in dataset.columns:
+            candidates, strays = _real_codes(table, dataset.columns[target].kind, candidates)
+            unused += strays
         chosen[target] = candidates[0][1]
         for quality, position in candidates[1:]:
             other = table.headings[candidates[0][1]]
@@ -119,6 +125,24 @@ def read_as(table: Table, dataset: Dataset) -> ColumnMap:
         missing=_missing(dataset, columns, measures, table.geometries is not None),
         issues=tuple(issues),
     )
+
+
+def _real_codes(
+    table: Table, kind: str, candidates: list[tuple[int, int]]
+) -> tuple[list[tuple[int, int]], list[int]]:
+    """Candidates without the ``id`` that exports add of their own beside a column of real codes."""
+    if kind not in ("id", "place"):
+        return candidates, []
+    shares = {position: _code_share(table.columns[position]) for _, position in candidates}
+    best = max(shares.values())
+    strays = [position for position, share in shares.items() if best > 0.5 and share == 0]
+    return [one for one in candidates if one[1] not in strays], strays
+
+
+def _code_share(column: Factor) -> float:
+    """How many of a column's first distinct words are division codes."""
+    words = [word for word in column.words[: _SAMPLE + 1].tolist() if word]
+    return sum(is_division_code(normalise(word)) for word in words) / max(1, len(words))
 
 
 def _title(target: str, dataset: Dataset) -> str:
@@ -154,9 +178,32 @@ def _meaning(levels: tuple[str, ...], dataset: Dataset) -> tuple[int, str] | Non
         if dataset.id == "figures":
             for measure in registry.measures().values():
                 rank = _rank(form, _measure_words(measure))
-                if rank is not None and all(_related(group, measure) for group in groups):
+                if rank is not None and all(_related(group, form, measure) for group in groups):
                     options.append((penalty + rank, measure.id))
+    if not options and len(levels) == 1:
+        options = _cut_short(levels[0], dataset)
     return min(options, default=None, key=lambda option: option[0])
+
+
+def _cut_short(heading: str, dataset: Dataset) -> list[tuple[int, str]]:
+    """The one meaning a heading can have that a Shapefile cut to its 10 bytes."""
+    form = fold(heading)
+    lengths = {len(heading.encode(one)) for one in ("utf-8", "gb18030")}
+    # A character cut in two is gone: up to two bytes of it are missing.
+    if not lengths & {_DBF_NAME - 2, _DBF_NAME - 1, _DBF_NAME}:
+        return []
+    meant = {
+        name
+        for name, column in dataset.columns.items()
+        if any(fold(word).startswith(form) for word in (name, *column.aliases))
+    }
+    if dataset.id == "figures":
+        meant |= {
+            measure.id
+            for measure in registry.measures().values()
+            if any(word.startswith(form) for word in _measure_words(measure))
+        }
+    return [(_CUT_SHORT, name) for name in meant] if len(meant) == 1 else []
 
 
 def _forms(levels: tuple[str, ...]) -> list[tuple[int, str, tuple[str, ...]]]:
@@ -189,19 +236,22 @@ def _measure_words(measure: Measure) -> tuple[str, ...]:
 
 
 @cache
-def _related(group: str, measure: Measure) -> bool:
+def _related(group: str, lowest: str, measure: Measure) -> bool:
     """Whether a group heading speaks of the measure, so that its lowest level alone may name it.
 
-    "乳腺癌筛查 | 应筛查人数" is not the cervical measure although 应筛查人数 is an alias of it.
+    "乳腺癌筛查 | 应筛查人数" is not the cervical measure although 应筛查人数 is an alias of it, and
+    "边缘户 | 人数" not the registered persons.
     """
-    core = _NEUTRAL.sub("", without_brackets(group))
+    core = _COUNTED.sub("", _NEUTRAL.sub("", without_brackets(group)))
     if not core or core in _TOTAL_LEAVES:
         return True
-    for word in (*_measure_words(measure), fold(measure.title_en)):
-        size = SequenceMatcher(None, core, word, autojunk=False).find_longest_match().size
-        if size >= min(_SHARED, len(core)):
-            return True
-    return False
+    words = _measure_words(measure)
+    if any(core in word for word in words):
+        return True
+    # A specific lowest level needs less: 宫颈癌筛查 and 宫颈癌应筛查人数 begin alike.
+    return len(lowest) >= _SPECIFIC and any(
+        word[:_SHARED_START] == core[:_SHARED_START] for word in words
+    )
 
 
 def _wrong_units(table: Table, measures: Mapping[str, int]) -> list[Issue]:

@@ -1,7 +1,7 @@
 """Rows to places: by code; failing that by name within the parent, which a person must confirm.
 
 Without a code, the exact full name of one place directly under an exactly named parent is taken,
-and said so. Everything looser (spelling, 村委会 left out, no parent, a code nobody knows) only makes
+and said so. Everything looser (spelling, 村委会 left out, no parent, an unknown code) only makes
 a suggestion: village names recur within a county, so nothing is matched outside the named parent.
 """
 
@@ -24,7 +24,7 @@ from loaders.table import Factor, Flags, Rows, Words
 
 _CANDIDATES = 5
 _LEAST_SCORE = 50.0
-_PARENT_SCORE = 80.0
+_PARENT_SCORE = 60.0
 _COMPARISONS = 3_000_000
 """At most so many name comparisons a file: names beyond that are reported without candidates."""
 

@@ -14,7 +14,7 @@ from loaders import figures, institutions, places, registry
 from loaders.headers import inspect_sheet, locate
 from loaders.issues import make
 from loaders.mapping import ColumnMap, choose, nearest, read_as, vocabulary
-from loaders.model import ImportReport, Known, Prepared, Request, SheetTable
+from loaders.model import ImportReport, Known, Prepared, Request, Severity, SheetTable
 from loaders.parse import month as parse_month
 from loaders.readers import ReadProblem, read
 from loaders.table import Source, Table
@@ -88,10 +88,10 @@ def _load(
         report.issues.append(make("NO_ROWS"))
         maps = []
     blocked = any(one.missing for one in maps) or any(
-        issue.code == "DUPLICATE_COLUMN" for one in maps for issue in one.issues
+        issue.severity is Severity.ERROR for one in maps for issue in one.issues
     )
     if blocked or not maps:
-        # Without its columns a row cannot be judged: every row counts as rejected.
+        # With a column missing, twice or in another unit no row can be trusted.
         report.rows_read = report.rows_rejected = sum(len(one.table) for one in maps)
         return _Loaded(dataset, _EMPTY_FRAMES[dataset]())
     if dataset == "figures":

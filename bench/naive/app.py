@@ -1,7 +1,7 @@
 """What one writes first: the whole GeoJSON inside a folium map, a style function, a key.
 
-Kind to it: the file is parsed once, nothing else is on the page, and Leaflet comes from this machine,
-cached by the browser, instead of from the four networks folium names.
+Kind to it: the file is parsed once, nothing else is on the page, and Leaflet comes from this
+machine, cached by the browser, instead of from the networks folium names.
 """
 
 import json

@@ -114,7 +114,7 @@ def layer(layer_id: str) -> Layer:
     found = layers().get(layer_id)
     if found is None:
         raise DudaoError(
-            "LAYER_NOT_FOUND", f"没有图层“{layer_id}”。", f"可用图层:{'、'.join(layers())}。"
+            "LAYER_NOT_FOUND", f"没有图层“{layer_id}”。", f"可用图层：{'、'.join(layers())}。"
         )
     return found
 

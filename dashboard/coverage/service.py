@@ -55,7 +55,7 @@ def _by_place(rows: pd.DataFrame, layer: Layer) -> dict[str, Any]:
         & (rows["numerator_measure"] == layer.numerator)
         & (rows["denominator_measure"] == layer.denominator)
     ]
-    return {row.place_id: row for row in chosen.itertuples(index=False)}
+    return {str(row.place_id): row for row in chosen.itertuples(index=False)}
 
 
 def _number(found: Any, column: str) -> float:

@@ -167,8 +167,7 @@ def _disturbed(
     place, month = table["place_id"], table["month"]
 
     for trouble in of_kind(TroubleKind.ZERO_DENOMINATOR):
-        none = [name for name in MEASURES if not name.startswith("cervical")]
-        table.loc[place == trouble.id, none] = 0
+        table.loc[place == trouble.id, list(MEASURES)] = 0
     for trouble in of_kind(TroubleKind.BLANK_NUMERATOR):
         hit = (place == trouble.id) & month.isin(_months(span, trouble.months_back))
         table.loc[hit, "contracted_persons"] = np.nan

@@ -122,13 +122,13 @@ def _township_figures(
     calendar = pd.PeriodIndex(months, freq="M").month.to_numpy() - 1
 
     households, persons = _registered(count, urban, ago, rng)
-    eligible = np.maximum(np.rint(rng.lognormal(4.1, 0.45, count)), 8)
+    eligible = np.maximum(np.rint(persons * rng.uniform(0.18, 0.32, count)), 1)
     planned = (rng.random(count) < np.where(urban, 0.08, 0.88)).astype(float)
     columns = {
         "registered_households": households,
         "registered_persons": persons,
         "contracted_persons": _contracted(persons, ways, ago, rng),
-        "cervical_eligible_women": np.broadcast_to(eligible, persons.shape),
+        "cervical_eligible_women": eligible,
         "cervical_screened_women": _screened(eligible, ways, calendar, rng),
         "planned_village_clinics": np.broadcast_to(planned, persons.shape),
         "standard_village_clinics": planned * _built(count, ways, ago, rng),
@@ -169,18 +169,15 @@ def _contracted(persons: Table, ways: Diligence, ago: Table, rng: np.random.Gene
 
 
 def _screened(
-    eligible: NDArray[np.float64],
-    ways: Diligence,
-    calendar: NDArray[np.int_],
-    rng: np.random.Generator,
+    eligible: Table, ways: Diligence, calendar: NDArray[np.int_], rng: np.random.Generator
 ) -> Table:
     """Running total of a campaign over three years, growing in spring and autumn."""
-    count = len(eligible)
+    count = eligible.shape[1]
     final = np.clip(ways.screening + rng.normal(0, 0.07, count), 0.05, 1)
     start = final * rng.uniform(0.2, 0.35, count)
     done = np.cumsum(_SCREENING_BY_MONTH[calendar])[:, None]
     share = start + (final - start) * done / max(done[-1, 0], 1e-9)
-    return np.asarray(np.floor(share * eligible))
+    return np.asarray(np.minimum(np.floor(share * eligible + rng.random(count)), eligible))
 
 
 def _built(count: int, ways: Diligence, ago: Table, rng: np.random.Generator) -> Table:

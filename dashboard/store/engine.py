@@ -6,6 +6,7 @@ No SQL text and no engine's own function, so the same expression compiles to ano
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Self
@@ -208,14 +209,14 @@ class Engine:
     ) -> pa.Table:
         """Run ``roll_up`` on stored rows; the result is sorted by month, then parent."""
         measures, numbered = _numbered(pairs)
-        expression = roll_up(
-            _committed(observations, committed),
-            ibis.memtable(pa.Table.from_pandas(tree, preserve_index=False)),
-            measures,
-            numbered,
-            set(tree["depth"]),
-        )
-        return self._connection.to_pyarrow(expression)
+        duckdb = self._connection.con
+        duckdb.register("observations", observations)
+        duckdb.register("committed", _batches(committed))
+        duckdb.register("tree", pa.Table.from_pandas(tree, schema=_TREE, preserve_index=False))
+        duckdb.register("measures", measures)
+        duckdb.register("pairs", numbered)
+        depths = tuple(sorted(set(tree["depth"].tolist())))
+        return duckdb.sql(compiled(depths)).to_arrow_table()
 
     def figures(
         self,
@@ -234,7 +235,7 @@ class Engine:
             ids = ibis.memtable(pa.table({"place_id": pa.array(sorted(place_ids), pa.string())}))
             found = found.semi_join(ids, "place_id")
         columns = ("place_id", "month", "measure", "value", "source")
-        rows: pd.DataFrame = self._connection.to_pandas(found.select(*columns))
+        rows: pd.DataFrame = self._connection.to_pyarrow(found.select(*columns)).to_pandas()
         return rows
 
     def changed_figures(
@@ -251,28 +252,72 @@ class Engine:
         return self._connection.to_pyarrow(changed.select(*rows.columns))
 
 
+_TREE = pa.schema(
+    {
+        "node": pa.int64(),
+        "parent": pa.int64(),
+        "depth": pa.int8(),
+        "leaf": pa.bool_(),
+        "leaves": pa.int64(),
+        "month": pa.string(),
+        "place_id": pa.string(),
+        "parent_id": pa.string(),
+    }
+)
+_BATCHES = pa.schema([SCHEMA.field("batch")])
+_MEASURES = pa.schema({"number": pa.int32(), "measure": pa.string()})
+_PAIRS = pa.schema(
+    {
+        "pair": pa.int32(),
+        "top": pa.int32(),
+        "bottom": pa.int32(),
+        "numerator_measure": pa.string(),
+        "denominator_measure": pa.string(),
+    }
+)
+
+
+@cache
+def compiled(depths: tuple[int, ...]) -> str:
+    """``roll_up`` in DuckDB's SQL over tables named as its inputs, for a tree of some depths.
+
+    Writing it out takes ibis longer than DuckDB needs to run it on a county, and depends on nothing
+    but the depth of the tree.
+    """
+
+    def named(name: str, schema: pa.Schema) -> ir.Table:
+        return ibis.table(ibis.Schema.from_pyarrow(schema), name=name)
+
+    observations = named("observations", SCHEMA).semi_join(named("committed", _BATCHES), "batch")
+    expression = roll_up(
+        observations,
+        named("tree", _TREE),
+        named("measures", _MEASURES),
+        named("pairs", _PAIRS),
+        depths,
+    )
+    return str(ibis.to_sql(expression, dialect="duckdb"))
+
+
+def _batches(committed: Collection[int]) -> pa.Table:
+    return pa.table([pa.array(sorted(committed), pa.int64())], schema=_BATCHES)
+
+
 def _committed(observations: ds.Dataset, committed: Collection[int]) -> ir.Table:
     """The rows of the batches that count."""
-    numbers = pa.array(sorted(committed), SCHEMA.field("batch").type)
-    return ibis.memtable(observations).semi_join(
-        ibis.memtable(pa.table({"batch": numbers})), "batch"
-    )
+    return ibis.memtable(observations).semi_join(ibis.memtable(_batches(committed)), "batch")
 
 
-def _numbered(pairs: Sequence[Pair]) -> tuple[ir.Table, ir.Table]:
+def _numbered(pairs: Sequence[Pair]) -> tuple[pa.Table, pa.Table]:
     """The tables ``measures`` and ``pairs`` of ``roll_up``: numbers join faster than names."""
     names = sorted({name for pair in pairs for name in (pair.numerator, pair.denominator)})
     number = {name: position for position, name in enumerate(names)}
-    tops, bottoms = [pair.numerator for pair in pairs], [pair.denominator for pair in pairs]
-    small, text = pa.int32(), pa.string()
-    measures = pa.table({"number": pa.array(range(len(names)), small), "measure": names})
-    numbered = pa.table(
-        {
-            "pair": pa.array(range(len(pairs)), small),
-            "top": pa.array([number[name] for name in tops], small),
-            "bottom": pa.array([number[name] for name in bottoms], small),
-            "numerator_measure": pa.array(tops, text),
-            "denominator_measure": pa.array(bottoms, text),
-        }
-    )
-    return ibis.memtable(measures), ibis.memtable(numbered)
+    measures = {"number": range(len(names)), "measure": names}
+    numbered = {
+        "pair": range(len(pairs)),
+        "top": [number[pair.numerator] for pair in pairs],
+        "bottom": [number[pair.denominator] for pair in pairs],
+        "numerator_measure": [pair.numerator for pair in pairs],
+        "denominator_measure": [pair.denominator for pair in pairs],
+    }
+    return pa.table(measures, schema=_MEASURES), pa.table(numbered, schema=_PAIRS)

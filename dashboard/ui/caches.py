@@ -12,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from threading import Lock
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 from dashboard.coverage import service
 from dashboard.coverage.model import Payload, Profile, Site, View, ViewTable
@@ -23,7 +23,13 @@ from dashboard.ui.tiles import Tiles
 
 Value = TypeVar("Value")
 _lock = Lock()
-_process: dict[str, Any] = {}
+
+
+class _Process:
+    """What this process serves."""
+
+    settings: Settings | None = None
+    store: Store | None = None
 
 
 class Memory(Generic[Value]):
@@ -66,14 +72,14 @@ _tables: Memory[ViewTable] = Memory(256)
 _profiles: Memory[Profile] = Memory(512)
 _sites: Memory[list[Site]] = Memory(64)
 _answers: Memory[Answer] = Memory(256)
-_markup: Memory[Any] = Memory(1024)
+_markup: Memory[object] = Memory(1024)
 
 
 def configure(settings: Settings) -> None:
     """Say which data directory this process serves; drops what another one left."""
     with _lock:
-        store = _process.pop("store", None)
-        _process["settings"] = settings
+        store, _Process.store = _Process.store, None
+        _Process.settings = settings
     for memory in (_tables, _profiles, _sites, _answers, _markup):
         memory.clear()
     if store is not None:
@@ -83,9 +89,9 @@ def configure(settings: Settings) -> None:
 def settings() -> Settings:
     """The settings of this process."""
     with _lock:
-        if "settings" not in _process:
-            _process["settings"] = Settings.load()
-        return _process["settings"]
+        if _Process.settings is None:
+            _Process.settings = Settings.load()
+        return _Process.settings
 
 
 def store() -> Store:
@@ -96,9 +102,9 @@ def store() -> Store:
     """
     chosen = settings()
     with _lock:
-        if "store" not in _process:
-            _process["store"] = Store.open(chosen.data, chosen.database_url)
-        return _process["store"]
+        if _Process.store is None:
+            _Process.store = Store.open(chosen.data, chosen.database_url)
+        return _Process.store
 
 
 def tiles() -> Tiles:
@@ -139,8 +145,8 @@ def sites(unit: Unit, place_id: str, month: str, version: str) -> list[Site]:
 
 
 def markup(key: Hashable, make: Callable[[], Value]) -> Value:
-    """Rendered markup or a chart, remembered; ``key`` must name the language."""
-    return _markup.get(key, make)
+    """Anything made for the screen, remembered; ``key`` must name its part and the language."""
+    return cast(Value, _markup.get(key, make))
 
 
 def layer_answer(unit: Unit, view: View) -> Answer:

@@ -1,7 +1,7 @@
 """The trend: one place and layer over the published months, with the target line.
 
-Drawn as SVG by a template, not with Vega-Lite: Streamlit's Vega bundle costs the browser about half a
-second before the map can start, and every layer switch a redraw on the thread the map draws on.
+Drawn as SVG by a template, not with Vega-Lite: Streamlit's Vega bundle costs the browser about half
+a second before the map can start, and every layer switch a redraw on the thread the map draws on.
 """
 
 from __future__ import annotations

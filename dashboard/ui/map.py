@@ -1,8 +1,8 @@
 """The map: one constant base map per process, and a carrier that says what to draw on it.
 
-streamlit-folium mounts its frame again whenever the script of the base map changes, and keeps it when
-only ``feature_group_to_add`` does. So the base map here never changes; the feature group holds
-nothing but one call of ``dudao.show`` (assets/map.js) with the addresses to fetch.
+streamlit-folium mounts its frame again whenever the script of the base map changes, and keeps it
+when only ``feature_group_to_add`` does. So the base map here never changes; the feature group holds
+nothing but one call of ``dudao.show`` (static/map.js) with the addresses to fetch.
 """
 
 from __future__ import annotations
@@ -84,8 +84,8 @@ class BaseMap(folium.Map):
         self._frozen = _FrozenRoot(_Rendered(root.header.render()), _Rendered(root.html.render()))
         return self
 
-    def render(self, **kwargs: Any) -> str | None:
-        return None if self._frozen else super().render(**kwargs)
+    def render(self, **kwargs: Any) -> str:
+        return "" if self._frozen else str(super().render(**kwargs))  # type: ignore[no-untyped-call]
 
     def get_root(self) -> Any:
         return self._frozen or super().get_root()
@@ -104,8 +104,8 @@ class _CarrierGroup(folium.FeatureGroup):
     reads again; the script it sends is generated from the templates.
     """
 
-    def render(self, **kwargs: Any) -> None:
-        return None
+    def render(self, **kwargs: Any) -> str:
+        return ""
 
 
 class _Carrier(folium.MacroElement):
@@ -120,7 +120,7 @@ class _Carrier(folium.MacroElement):
     )
 
     def __init__(self, config: dict[str, Any]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._name = "DudaoCarrier"
         self.config = escape.script(config)
 
@@ -227,9 +227,10 @@ def _legend(table: ViewTable, unlocated: int, settings: Settings) -> dict[str, A
         notes.append(_("示意边界,不作划界依据"))
     if settings.map_approval:
         notes.append(_("审图号:{number}").format(number=settings.map_approval))
-    unit = "" if layer.unit == "%" else f"({unit_name(layer.unit)})"
+    unit = _("单位:{unit}").format(unit=unit_name(layer.unit)) if layer.unit != "%" else ""
     return {
-        "title": f"{layer_title(layer)}{unit}",
+        "title": layer_title(layer),
+        "unit": unit,
         "classes": [
             {
                 "colour": colours[index],

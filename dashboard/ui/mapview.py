@@ -77,13 +77,13 @@ class MapView:
 
     def sidebar(self) -> None:
         """Month, layers in groups, language."""
-        st.html(f'<p class="dd-brand">{_("督导一张图")}</p>')
+        _line("dd-brand", _("督导一张图"))
         self._month()
         chosen: str | None = None
         for layer in registry.layers().values():
             if layer.group != chosen:
                 chosen = layer.group
-                st.html(f'<p class="dd-group">{escape.html(group_name(layer.group))}</p>')
+                _line("dd-group", group_name(layer.group))
             st.button(
                 layer_title(layer),
                 key=f"layer-{layer.id}",
@@ -94,13 +94,13 @@ class MapView:
         with st.container(key="foot"):
             self._language()
             if self._demonstration():
-                st.html(f'<p class="dd-demo">{_("演示数据")}</p>')
+                _line("dd-demo", _("演示数据"))
 
     def _month(self) -> None:
         months = self.unit.months()
         at = months.index(self.address.month)
         st.session_state["month"] = self.address.month
-        st.html(f'<p class="dd-group">{_("月份")}</p>')
+        _line("dd-group", _("月份"))
         with st.container(key="months", horizontal=True, gap="small", wrap=False):
             st.button(
                 _("上月"),
@@ -144,10 +144,13 @@ class MapView:
     def banner(self) -> None:
         """Say so when the figures are not real."""
         if self._demonstration():
-            words = _(
-                "演示数据:区划名录和县界取自公开资料,其余边界为示意,全部数字由程序生成,不代表实际情况。"
+            _line(
+                "dd-banner",
+                _(
+                    "演示数据:区划名录和县界取自公开资料,其余边界为示意,"
+                    "全部数字由程序生成,不代表实际情况。"
+                ),
             )
-            st.html(f'<p class="dd-banner" role="note">{words}</p>')
 
     def breadcrumb(self) -> None:
         """The places above, each a link."""
@@ -226,6 +229,10 @@ class MapView:
             caches.markup(key, lambda: tables.markup(self.shown, address)),
             selected=self.address.place,
         )
+
+
+def _line(style: str, words: str) -> None:
+    st.html(f'<p class="{style}">{escape.html(words)}</p>')
 
 
 def _picked() -> None:

@@ -87,7 +87,9 @@ def _target(layer: Layer, cell: Cell) -> Tile:
     gap = format.number(ceil(missing))
     if layer.direction is Direction.LOWER:
         figure = _("超出 {count} {unit}").format(count=gap, unit=unit)
-        return Tile(label, figure, _("目标不超过 {count} {unit}").format(count=bound, unit=unit), "bad")
+        return Tile(
+            label, figure, _("目标不超过 {count} {unit}").format(count=bound, unit=unit), "bad"
+        )
     figure = _("还差 {count} {unit}").format(count=gap, unit=unit)
     return Tile(label, figure, _("达到目标需 {count} {unit}").format(count=bound, unit=unit), "bad")
 
@@ -224,7 +226,7 @@ def _site_row(site: Site, address: Address) -> dict[str, Any]:
     institution = site.institution
     note = site_status_name(site.status)
     if institution.lon is None:
-        note = f"{note} · {_('无坐标')}"
+        note = _("{status} · 无坐标").format(status=note)
     return {
         "id": institution.id,
         "href": address.href(place=institution.place_id, site=institution.id),

@@ -27,8 +27,8 @@ def find(unit: Unit, text: str, month: str) -> list[Place]:
 def landing(found: list[Place], text: str) -> Place | None:
     """The place to go to without asking, or None.
 
-    That is the only one whose whole name or code was typed, or for Latin letters and digits (pinyin,
-    initials, the start of a code) the only match there is.
+    That is the only one whose whole name or code was typed, or for Latin letters and digits
+    (pinyin, initials, the start of a code) the only match there is.
     """
     wanted = text.strip()
     exact = [place for place in found if wanted in (place.name, place.id)]

@@ -35,7 +35,11 @@ def tone(layer: Layer, change: float | None) -> str:
 def disagreement(layer: Layer, cell: Cell) -> str:
     """How a place's own figures differ from the sum of those below it."""
     own = [
-        f"{measure_title(measure)} {format.number(amount)}({_('下级合计')} {format.number(total)})"
+        _("{measure} {own}(下级合计 {total})").format(
+            measure=measure_title(measure),
+            own=format.number(amount),
+            total=format.number(total),
+        )
         for measure, amount, total in (
             (layer.numerator, cell.own_numerator, cell.numerator),
             (layer.denominator, cell.own_denominator, cell.denominator),

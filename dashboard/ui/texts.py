@@ -1,8 +1,8 @@
 """Words of the interface: msgids are the Chinese source text, other languages are catalogues.
 
 A catalogue is read from its .po file at run time, so there is nothing to compile. Every text is
-passed through ``_`` with a literal, from which Babel extracts it; a test fails when one of them lacks
-its English.
+passed through ``_`` with a literal (not inside an f-string, where Babel does not find it); a test
+extracts them all and fails when one of them lacks its English.
 """
 
 from __future__ import annotations

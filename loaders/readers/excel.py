@@ -30,6 +30,11 @@ def read_workbook(data: bytes) -> tuple[RawSheet, ...]:
         raise ReadProblem(make("FILE_ENCRYPTED")) from error
     except (calamine.CalamineError, OSError, ValueError) as error:
         raise ReadProblem(make("FILE_UNREADABLE", detail=str(error))) from error
+    except BaseException as error:
+        # calamine panics on some damaged xls files; the panic's class cannot be imported.
+        if type(error).__name__ != "PanicException":
+            raise
+        raise ReadProblem(make("FILE_UNREADABLE", detail=str(error))) from error
 
 
 def _sheet(sheet: calamine.CalamineSheet) -> RawSheet:

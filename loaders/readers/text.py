@@ -28,7 +28,7 @@ _BOMS = (
 _SAMPLE = 1 << 16
 _GUESSES = ["gb18030", "big5", "cp1252", "shift_jis", "euc_kr"]
 # Real Chinese text is mostly GB 2312 level 1 characters; other encodings misread are not.
-_COMMON_SHARE = 0.6
+_COMMON_SHARE = 0.85
 
 
 def read_text(data: bytes) -> tuple[RawSheet, str, bool]:
@@ -104,7 +104,7 @@ def _reads_like_chinese(text: str) -> bool:
     common = 0
     for char, count in Counter(sample).items():
         written = char.encode("gb2312", errors="ignore")
-        if written and 0xA1 <= written[0] <= 0xD7:
+        if written and (0xA1 <= written[0] <= 0xA3 or 0xB0 <= written[0] <= 0xD7):
             common += count
     return common / len(sample) >= _COMMON_SHARE
 

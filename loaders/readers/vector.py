@@ -10,6 +10,7 @@ import tempfile
 import warnings
 import zipfile
 from collections.abc import Iterable
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -35,6 +36,7 @@ _PARTS = (".shp", ".shx", ".dbf", ".prj", ".cpg")
 _NEEDED = (".shx", ".dbf")
 _MOST_UNPACKED = 2 << 30
 _DBF_HEADER_SIZE = slice(8, 10)
+_DBF_FIELD, _DBF_NAME, _DBF_FIELDS_END = 32, 11, 0x0D
 
 
 def read_geojson(data: bytes) -> tuple[RawSheet, str, bool]:
@@ -72,7 +74,9 @@ def read_geopackage(data: bytes, layer: str | None) -> RawSheet:
         path = Path(folder) / "file.gpkg"
         path.write_bytes(data)
         try:
-            layers = pyogrio.list_layers(path)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", RuntimeWarning)
+                layers = pyogrio.list_layers(path)
         except _PROBLEMS as error:
             raise _unreadable(error) from error
         names = [str(name) for name, _ in layers]
@@ -100,12 +104,32 @@ def read_shapefile_zip(data: bytes, layer: str | None) -> tuple[RawSheet, str, b
     if not parts[".shp"].startswith(_SHP_MAGIC):
         raise ReadProblem(make("FILE_UNREADABLE", detail=f"{name}.shp 的内容不是 Shapefile"))
     encoding, guessed = _dbf_encoding(parts)
+    parts[".dbf"], headings = _own_field_names(parts[".dbf"], encoding)
     with tempfile.TemporaryDirectory() as folder:
         for suffix, content in parts.items():
             if suffix != ".cpg":
                 (Path(folder) / f"layer{suffix}").write_bytes(content)
         sheet = _layer(f"{folder}/layer.shp", None, name, encoding)
+    if len(headings) == len(sheet.columns):
+        sheet = replace(sheet, headings=headings)
     return sheet, encoding, guessed
+
+
+def _own_field_names(table: bytes, encoding: str) -> tuple[bytes, tuple[str, ...]]:
+    """The table with plain field names, and the written ones.
+
+    A dBASE name has 10 bytes and a Chinese one is often cut inside a character, which no reader
+    decodes.
+    """
+    renamed = bytearray(table)
+    headings: list[str] = []
+    start = _DBF_FIELD
+    while start + _DBF_FIELD <= len(table) and table[start] != _DBF_FIELDS_END:
+        written = table[start : start + _DBF_NAME].split(b"\x00")[0]
+        renamed[start : start + _DBF_NAME] = f"F{len(headings)}".encode().ljust(_DBF_NAME, b"\x00")
+        headings.append(written.decode(encoding, errors="ignore").strip())
+        start += _DBF_FIELD
+    return bytes(renamed), tuple(headings)
 
 
 def _parts(archive: zipfile.ZipFile, layer: str | None) -> dict[str, bytes]:
@@ -148,12 +172,11 @@ def _dbf_encoding(parts: dict[str, bytes]) -> tuple[str, bool]:
     """
     table = parts[".dbf"]
     body = table[int.from_bytes(table[_DBF_HEADER_SIZE], "little") :].replace(b"\x00", b" ")
-    header = table[32 : int.from_bytes(table[_DBF_HEADER_SIZE], "little")]
     stated = parts.get(".cpg", b"").decode("ascii", errors="ignore").strip()
     if stated:
         name = f"cp{stated}" if stated.isdecimal() else stated
         try:
-            (header + body).decode(name)
+            body.decode(name)
             return name, False
         except (LookupError, UnicodeDecodeError):
             pass

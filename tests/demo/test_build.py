@@ -152,6 +152,7 @@ def test_figures_are_whole_and_consistent(city: Read) -> None:
         if measure.part_of is not None:
             assert not (table[measure.id] > table[measure.part_of]).any(), measure.id
     assert not (table["registered_households"] > table["registered_persons"]).any()
+    assert not (table["cervical_eligible_women"] > table["registered_persons"]).any()
 
 
 def test_figures_are_plausible(city: Read) -> None:

@@ -98,6 +98,14 @@ def test_the_renamed_village_had_another_name(unit: Unit) -> None:
     assert unit.place(renamed, month_end("2025-12")).name != unit.place(renamed, NOW).name
 
 
+def test_the_loaders_flag_what_was_planted_and_nothing_else(store: Store) -> None:
+    request = Request(dataset="figures")
+    file = store.directory / "demo" / "figures.csv"
+    (report,) = load_files(store, [file], request, registry.pairs(), dry_run=True)
+    assert {issue.code for issue in report.issues} == {"TOTAL_DIFFERS"}
+    assert report.issues.counts()["TOTAL_DIFFERS"] == 24
+
+
 def test_again_changes_nothing(store: Store) -> None:
     with store.unit() as unit:
         before = unit.status()

@@ -75,7 +75,7 @@ def test_zero_denominator(figures: pd.DataFrame) -> None:
         rows = figures.loc[figures["place_id"] == trouble.id]
         assert len(rows) > 20
         assert (rows[["registered_households", "registered_persons"]] == 0).all().all()
-        assert (rows["contracted_persons"].dropna() == 0).all()
+        assert (rows[["contracted_persons", "cervical_eligible_women"]].fillna(0) == 0).all().all()
 
 
 def test_merged(files: DemoFiles, figures: pd.DataFrame, places: gpd.GeoDataFrame) -> None:

@@ -57,10 +57,7 @@ def test_cells_are_the_nearest_ground_in_the_points_order(langfang):
 
 
 def test_a_cut_off_piece_goes_to_the_neighbour_and_cells_stay_in_one_piece():
-    comb = Polygon(
-        [(116, 39), (116.4, 39), (116.4, 39.2), (116.3, 39.2), (116.3, 39.02), (116.1, 39.02)]
-        + [(116.1, 39.2), (116, 39.2)]
-    )
+    comb = box(116, 39, 116.4, 39.2).difference(box(116.1, 39.02, 116.3, 39.2))
     points = [Point(116.05, 39.19), Point(116.2, 39.01), Point(116.35, 39.19), Point(116.02, 39.1)]
     pieces = cells(points, comb)
     assert_tiles(pieces, comb)

@@ -8,7 +8,7 @@ from geodata.tree import COLUMNS, arrange, follow_moves
 
 
 def table(*rows):
-    """Rows of (id, level, parent[, valid_from[, valid_to]]), numbered from 2 as in a spreadsheet."""
+    """Rows of (id, level, parent[, valid_from[, valid_to]]), numbered like a sheet's rows."""
     full = [
         (id, f"名{id}", level, parent, *(*period, None, None)[:2])
         for id, level, parent, *period in rows
@@ -107,6 +107,12 @@ def test_the_same_id_on_the_same_day_twice():
     assert paths(tree) == ["c/", None, None]
     undated = arrange(table(("c", 3, None), ("c", 3, None)))
     assert kinds(undated) == [(2, "duplicate_id"), (3, "duplicate_id")]
+
+
+def test_rows_below_a_duplicate_are_not_judged_by_either_of_the_two():
+    tree = arrange(table(("p", 3, None), ("p", 5, None), ("t", 4, "p"), ("v", 5, "t")))
+    assert kinds(tree) == [(2, "duplicate_id"), (3, "duplicate_id")]
+    assert paths(tree) == [None] * 4
 
 
 def test_periods_may_follow_each_other_but_not_overlap():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -138,7 +137,8 @@ def cases(draw: st.DrawFn) -> tuple[Tree, list[Row]]:
 )
 @given(case=cases())
 def test_roll_up_is_the_rule_and_a_parent_is_the_sum_of_its_children(
-    engine: Engine, case: tuple[Tree, list[Row]]) -> None:
+    engine: Engine, case: tuple[Tree, list[Row]]
+) -> None:
     tree, rows = case
     committed = {1, 3}
     found = rolled(engine, frame_of(tree), rows, committed)
@@ -174,7 +174,9 @@ VILLAGE_TREE: Tree = {"t": None, "v1": "t", "v2": "t", "v3": "t"}
 
 def one(found: list[dict], place_id: str, numerator: str = "a") -> dict:
     return next(
-        row for row in found if row["place_id"] == place_id and row["numerator_measure"] == numerator
+        row
+        for row in found
+        if row["place_id"] == place_id and row["numerator_measure"] == numerator
     )
 
 

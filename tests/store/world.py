@@ -12,7 +12,10 @@ PAIRS = (Pair("signed", "persons"), Pair("screened", "women"))
 MEASURES = ("signed", "persons", "screened", "women")
 VILLAGES = tuple(f"V{number:02d}" for number in range(12))
 
-_NAMES = "平舒 旺村 南赵扶 留各庄 权村 里坦 广安 北魏 臧屯 大尚屯 阜草 臧庄".split()
+_NAMES = (
+    "平舒", "旺村", "南赵扶", "留各庄", "权村", "里坦",
+    "广安", "北魏", "臧屯", "大尚屯", "阜草", "臧庄",
+)  # fmt: skip
 
 
 def places() -> pd.DataFrame:

@@ -6,7 +6,8 @@
   "use strict";
 
   const NO_DATA = -1;
-  const FIT_PADDING = [18, 18];
+  const FIT_PADDING = 18;
+  const ROOM_FOR_LEGEND = 560;
   const FEW_SITES = 80;
   const CACHED_ANSWERS = 40;
   const MAX_ZOOM = 18;
@@ -121,7 +122,8 @@
         if (near) centre.y = near.y + high + 10;
         const box = L.bounds([centre.x - both - 2, centre.y - high], [centre.x + both + 2,
           centre.y + high]);
-        if (taken.some((other) => other.intersects(box))) return;
+        const hides = (point) => point !== near && box.contains(point);
+        if (taken.some((other) => other.intersects(box)) || points.some(hides)) return;
         taken.push(box);
         pen.fillStyle = label.dark ? "#ffffff" : "#17212b";
         pen.strokeStyle = label.dark ? "rgba(23,33,43,.6)" : "rgba(255,255,255,.8)";
@@ -168,18 +170,21 @@
 
   function shade(config, feature) {
     const p = feature.properties;
-    const common = { weight: 1, color: "#6b7681", opacity: 1, fill: true,
+    const common = { weight: 0.9, color: "#55616c", opacity: 0.65, fill: true,
       fillOpacity: config.opacity };
     if (p.c === NO_DATA) return { ...common, hatch: true };
     if (p.c < NO_DATA) {
       return { ...common, fillColor: "#e9ebed", dashArray: "4 4", hatch: false };
     }
-    return { ...common, fillColor: config.colours[p.c], color: "#ffffff", hatch: false };
+    return { ...common, fillColor: config.colours[p.c], hatch: false,
+      color: config.dark[p.c] ? "#ffffff" : common.color };
   }
 
-  function outline(config, id) {
-    if (id !== config.selected) return null;
-    return { color: config.accent, weight: 4, opacity: 1, dashArray: null };
+  /* Colour and outline of a place at rest, as one complete style. */
+  function look(config, feature) {
+    const chosen = feature.properties.id === config.selected;
+    return { dashArray: null, ...shade(config, feature),
+      ...(chosen ? { color: config.accent, weight: 4, opacity: 1, dashArray: null } : null) };
   }
 
   function draw(map, config, body) {
@@ -188,9 +193,7 @@
     state.paths = new Map();
     const bounds = L.latLngBounds([]);
     L.geoJSON({ type: "FeatureCollection", features: features }, {
-      style: (feature) => ({
-        ...shade(config, feature), ...outline(config, feature.properties.id), pane: "overlayPane",
-      }),
+      style: (feature) => look(config, feature),
       onEachFeature: (feature, path) => {
         const id = feature.properties.id;
         state.paths.set(id, path);
@@ -253,7 +256,7 @@
   function enter(path, event) {
     const config = state.config;
     const p = path.feature.properties;
-    path.setStyle({ weight: 3.5, color: p.id === config.selected ? config.accent : "#17212b",
+    path.setStyle({ weight: 3.5, opacity: 1, color: p.id === config.selected ? config.accent : "#17212b",
       dashArray: null });
     path.bringToFront();
     const lines = [[p.n, "name"]];
@@ -272,8 +275,7 @@
 
   function leave(path) {
     const config = state.config;
-    path.setStyle({ dashArray: null, ...shade(config, path.feature),
-      ...outline(config, path.feature.properties.id) });
+    path.setStyle(look(config, path.feature));
     if (state.paths.has(config.selected)) state.paths.get(config.selected).bringToFront();
     hover.close();
   }
@@ -378,6 +380,7 @@
     };
     box.appendChild(head);
     const body = element("div", "dudao-legend-body");
+    if (legend.unit) body.appendChild(element("div", "dudao-note", legend.unit));
     legend.classes.forEach((row) =>
       body.appendChild(legendRow(colourSwatch(row.colour, ""), row.label, row.count)));
     body.appendChild(legendRow(colourSwatch(null, "no-data"), config.words[-1], legend.noData));
@@ -421,15 +424,9 @@
 
   /* ---------- the frame of it all ---------- */
 
-  function setUp(map, config) {
+  function setUp(map) {
     state.map = map;
     map.setMaxZoom(MAX_ZOOM);
-    const zoom = map.zoomControl;
-    [[zoom._zoomInButton, config.zoomIn], [zoom._zoomOutButton, config.zoomOut]].forEach(
-      ([button, title]) => {
-        button.title = title;
-        button.setAttribute("aria-label", title);
-      });
     map.createPane("labels").style.zIndex = 450;
     map.getPane("labels").style.pointerEvents = "none";
     state.labels = new Labels().addTo(map);
@@ -438,64 +435,77 @@
       maxClusterRadius: () => (state.siteCount <= FEW_SITES ? 8 : 40),
       showCoverageOnHover: false, spiderfyOnMaxZoom: true, iconCreateFunction: clusterIcon,
     }).addTo(map);
-    const corner = L.control({ position: "bottomleft" });
-    corner.onAdd = () => {
-      state.legend = element("div", "dudao-legend");
-      if (map.getSize().x < 480) state.legend.classList.add("folded");
-      L.DomEvent.disableClickPropagation(state.legend);
-      L.DomEvent.disableScrollPropagation(state.legend);
-      return state.legend;
+    state.legend = element("div", "dudao-legend");
+    if (map.getSize().x < ROOM_FOR_LEGEND) state.legend.classList.add("folded");
+    control(map, "bottomleft", state.legend);
+    state.home = element("button", "dudao-button dudao-home", "⤢");
+    state.home.onclick = () => {
+      state.touched = false;
+      fit();
     };
-    corner.addTo(map);
-    const home = L.control({ position: "topleft" });
-    home.onAdd = () => {
-      const bar = element("div", "leaflet-bar");
-      const link = element("a", "dudao-home", "⤢");
-      link.href = "#";
-      link.title = config.fitTitle;
-      link.setAttribute("role", "button");
-      link.setAttribute("aria-label", config.fitTitle);
-      L.DomEvent.on(link, "click", (event) => {
-        L.DomEvent.stop(event);
-        state.touched = false;
-        fit();
-      });
-      bar.appendChild(link);
-      return bar;
+    control(map, "topleft", state.home);
+    state.switch = element("button", "dudao-button dudao-switch");
+    state.switch.onclick = () => {
+      state.sitesWanted = !sitesShown(state.config);
+      show(map, state.config);
     };
-    home.addTo(map);
-    const sitesSwitch = L.control({ position: "topright" });
-    sitesSwitch.onAdd = () => {
-      state.sitesButton = element("button", "dudao-sites-switch");
-      state.sitesButton.type = "button";
-      L.DomEvent.disableClickPropagation(state.sitesButton);
-      L.DomEvent.on(state.sitesButton, "click", () => {
-        state.sitesWanted = !sitesShown(state.config);
-        show(map, state.config);
-      });
-      return state.sitesButton;
-    };
-    sitesSwitch.addTo(map);
+    control(map, "topright", state.switch);
     state.notice = element("div", "dudao-notice");
     state.notice.hidden = true;
     state.notice.setAttribute("role", "status");
     map.getContainer().appendChild(state.notice);
-    /* Leaflet focuses the map on every mouse click; the ring is for those who came by keyboard. */
-    document.addEventListener("keydown", () => map.getContainer().classList.add("by-keyboard"));
-    document.addEventListener("pointerdown",
-      () => map.getContainer().classList.remove("by-keyboard"), true);
     map.on("dragstart zoomstart", () => { if (!state.fitting) state.touched = true; });
     map.on("resize", () => { if (!state.touched) fit(); });
+    behave(map, map.getContainer());
+  }
+
+  function control(map, position, content) {
+    const made = L.control({ position: position });
+    made.onAdd = () => {
+      if (content.tagName === "BUTTON") content.type = "button";
+      L.DomEvent.disableClickPropagation(content);
+      L.DomEvent.disableScrollPropagation(content);
+      return content;
+    };
+    made.addTo(map);
+  }
+
+  /* The map as a good part of a page that scrolls. */
+  function behave(map, container) {
+    /* Leaflet focuses the map on every mouse click, and a plain focus scrolls the page around the
+       frame in the middle of that click. */
+    container.focus = () => HTMLElement.prototype.focus.call(container, { preventScroll: true });
+    /* The focus ring is for those who came by keyboard. */
+    document.addEventListener("keydown", () => container.classList.add("by-keyboard"));
+    document.addEventListener("pointerdown",
+      () => container.classList.remove("by-keyboard"), true);
     /* Leaflet only hears of the window's size, not that a late style sheet changed the map's. */
-    new ResizeObserver(() => map.invalidateSize({ pan: false })).observe(map.getContainer());
+    new ResizeObserver(() => map.invalidateSize({ pan: false })).observe(container);
     /* One finger scrolls the page, two move the map: else a phone cannot get past the map. */
     if (L.Browser.mobile) map.dragging.disable();
+  }
+
+  /* The words of the controls, anew with every view: the language may have changed. */
+  function nameControls(map, config) {
+    const on = sitesShown(config);
+    state.switch.textContent = `${on ? "☑" : "☐"} ${config.sitesTitle}`;
+    state.switch.setAttribute("aria-pressed", String(on));
+    [[map.zoomControl._zoomInButton, config.zoomIn], [map.zoomControl._zoomOutButton,
+      config.zoomOut], [state.home, config.fitTitle]].forEach(([button, title]) => {
+      button.title = title;
+      button.setAttribute("aria-label", title);
+    });
+    map.getContainer().setAttribute("aria-label", config.title);
   }
 
   function fit() {
     if (!state.bounds || state.map.getSize().x === 0) return;
     state.fitting = true;
-    state.map.fitBounds(state.bounds, { animate: false, padding: FIT_PADDING });
+    const beside = state.map.getSize().x >= ROOM_FOR_LEGEND ? state.legend.offsetWidth : 0;
+    state.map.fitBounds(state.bounds, {
+      animate: false, paddingTopLeft: [FIT_PADDING + beside, FIT_PADDING],
+      paddingBottomRight: [FIT_PADDING, FIT_PADDING],
+    });
     state.fitting = false;
   }
 
@@ -512,19 +522,23 @@
   }
 
   function show(map, config) {
-    if (!state.map) setUp(map, config);
-    map.getContainer().setAttribute("aria-label", config.title);
+    if (!state.map) setUp(map);
     const order = ++state.order;
+    const drawing = JSON.stringify([sitesShown(config), { ...config, selected: null, site: null }]);
+    if (drawing === state.drawing) {
+      mark(config);
+      return;
+    }
     Promise.all([fetchJson(config.url), fetchJson(sitesShown(config) && config.sitesUrl)]).then(([shapes, sites]) => {
       if (order !== state.order) return;
       hover.close();
       state.config = config;
+      state.drawing = drawing;
       draw(map, config, shapes);
       drawSites(map, config, sites);
       state.labels.show(state.features.map((feature) => label(config, feature)));
       drawLegend(config);
-      state.sitesButton.textContent = `${sitesShown(config) ? "☑" : "☐"} ${config.sitesTitle}`;
-      state.sitesButton.setAttribute("aria-pressed", String(sitesShown(config)));
+      nameControls(map, config);
       if (!state.bounds) fitToSites();
       notice(state.paths.size ? "" : config.empty);
       if (state.place !== config.place) {
@@ -532,17 +546,32 @@
         state.touched = false;
         fit();
       }
-      drawn(config, shapes);
+      drawn(config);
     }).catch((error) => {
       if (order !== state.order) return;
       state.config = config;
+      state.drawing = null;
       notice(config.failed);
       state.map.getContainer().dataset.failed = String(error.message);
     });
   }
 
+  /* The same drawing with another place or institution chosen. */
+  function mark(config) {
+    const before = state.config;
+    state.config = config;
+    state.paths.forEach((path) => path.setStyle(look(config, path.feature)));
+    if (state.paths.has(config.selected)) state.paths.get(config.selected).bringToFront();
+    [before.site, config.site].filter((id) => state.markers.has(id)).forEach((id) => {
+      const marker = state.markers.get(id);
+      marker.setIcon(siteIcon(config, marker.feature.properties));
+      marker.setZIndexOffset(id === config.site ? 1000 : 0);
+    });
+    drawn(config);
+  }
+
   /* Said after the canvas has really been painted: what tests and the bench wait for. */
-  function drawn(config, shapes) {
+  function drawn(config) {
     requestAnimationFrame(() => setTimeout(() => {
       api.drawn = { url: config.url, polygons: state.paths.size, sites: state.markers.size,
         labels: state.written, at: performance.timeOrigin + performance.now(),
