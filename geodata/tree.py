@@ -131,60 +131,6 @@ def arrange(places: pd.DataFrame) -> Tree:
     return Tree(frame, [problem for _, problem in problems])
 
 
-def follow_moves(places: pd.DataFrame) -> pd.DataFrame:
-    """Split rows whose ancestors move, so that one path holds for a row's whole period.
-
-    When a township passes to another county on some day, the file has two rows for the township but
-    one for each of its villages. Here each village becomes two rows, the second from that day on.
-    A parent that only changes its name splits nothing, and rows with a problem stay as they are.
-
-    Args:
-        places: as for `arrange`.
-
-    Returns:
-        The rows with ``path``, on a fresh index, in the given order with later parts following.
-    """
-    frame = places.reset_index(drop=True)
-    while True:
-        arranged = arrange(frame).frame
-        cuts = _cuts(arranged)
-        if cuts.empty:
-            return arranged
-        first = frame.copy()
-        first["valid_to"] = _until(first["valid_to"], cuts.groupby("row")["day"].min())
-        later = frame.loc[cuts["row"]].copy()
-        later["valid_from"] = cuts["day"].to_numpy()
-        next_day = cuts.groupby("row")["day"].shift(-1).to_numpy()
-        later["valid_to"] = np.where(np.isnat(next_day), later["valid_to"].to_numpy(), next_day)
-        # A stable sort by label puts every part right behind the row it was cut from.
-        frame = pd.concat([first, later]).sort_index(kind="stable").reset_index(drop=True)
-
-
-def _until(valid_to: pd.Series, days: pd.Series) -> pd.Series:
-    result = valid_to.astype("datetime64[s]")
-    result.loc[days.index] = days
-    return result
-
-
-def _cuts(arranged: pd.DataFrame) -> pd.DataFrame:
-    """Columns row, day, sorted: the days inside a row's period on which its parent moved."""
-    rows = _Rows(arranged)
-    order = np.lexsort((rows.start, rows.id_code))
-    order = order[arranged["path"].notna().to_numpy()[order]]
-    code, paths = rows.id_code[order], arranged["path"].to_numpy(dtype=object)[order]
-    moved = order[1:][(code[1:] == code[:-1]) & (paths[1:] != paths[:-1])]
-    moves = pd.DataFrame({"parent": rows.id_code[moved], "day": rows.start[moved]})
-    children = np.flatnonzero(
-        np.isin(rows.parent_code, rows.id_code[moved]) & arranged["path"].notna().to_numpy()
-    )
-    below = pd.DataFrame({"row": children, "parent": rows.parent_code[children]})
-    cuts = below.merge(moves, on="parent")
-    inside = (cuts["day"] > rows.start[cuts["row"]]) & (cuts["day"] < rows.end[cuts["row"]])
-    cuts = cuts.loc[inside, ["row", "day"]].sort_values(["row", "day"])
-    cuts["day"] = cuts["day"].to_numpy().astype("datetime64[D]").astype("datetime64[s]")
-    return cuts
-
-
 class _Rows:
     """The columns as plain arrays; ids and parents share one numbering, -1 is none."""
 

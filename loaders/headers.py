@@ -92,6 +92,7 @@ def _layer(sheet: RawSheet, headings: tuple[str, ...]) -> Table:
         rows=np.arange(1, sheet.height + 1, dtype=np.int64),
         columns=sheet.columns,
         geometries=sheet.geometries,
+        unreadable=sheet.unreadable,
         crs=sheet.crs,
     )
 

@@ -16,10 +16,11 @@ from loaders.mapping import ColumnMap
 from loaders.match import match_places
 from loaders.model import INSTITUTION_COLUMNS, ImportReport, Known, Request
 from loaders.points import (
+    POINT_TYPES,
     Points,
-    converted,
     coordinate_system,
     home_shapes,
+    layer_shapes,
     points_of_columns,
     points_of_shapes,
     report_far_points,
@@ -101,23 +102,23 @@ def _kinds(rows: FileRows) -> Words:
 
 def _points(rows: FileRows, request: Request) -> Points:
     """Points of the layer's shapes where it has some, else of the columns."""
-    tables = [one.table for one in rows.maps]
-    shapes = [one.geometries for one in tables if one.geometries is not None]
-    if not shapes:
+    if all(one.table.geometries is None for one in rows.maps):
         has_columns = bool({"lon", "lat"} & rows.columns.keys())
         crs = coordinate_system(rows, request, shapes=False) if has_columns else None
         return points_of_columns(rows, crs, "name")
-    crs = coordinate_system(rows, request, shapes=True)
-    if crs is None:
-        nothing = np.full(len(rows), np.nan)
-        return Points(nothing, nothing)
-    given = np.concatenate(shapes)
-    kinds = shapely.get_type_id(given)
-    wrong = ~np.isin(kinds, (-1, 0, 4))
+    read = layer_shapes(rows, request, "name")
+    if read is None:
+        return Points(np.full(len(rows), np.nan), np.full(len(rows), np.nan))
+    shapes, _ = read
+    wrong = ~np.isin(shapely.get_type_id(shapes), (-1, *POINT_TYPES))
     rows.flag(
-        "GEOMETRY_BAD", np.flatnonzero(wrong), "name", detail="不是点", detail_en="it is no point"
+        "GEOMETRY_BAD",
+        np.flatnonzero(wrong),
+        "name",
+        detail="不是点",
+        detail_en="it is no point",
     )
-    return points_of_shapes(converted(rows, given, crs))
+    return points_of_shapes(shapes)
 
 
 def _check_repeats(rows: FileRows, frame: pd.DataFrame) -> Flags:

@@ -7,6 +7,7 @@ place in the file) and further names, which the caller gives as params.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from string import Formatter
 from typing import Any
 
@@ -41,9 +42,13 @@ class IssueCode:
     @property
     def params(self) -> frozenset[str]:
         """The names a caller must give."""
-        texts = (self.template, self.template_en)
-        names = {name for text in texts for _, name, _, _ in Formatter().parse(text) if name}
-        return frozenset(names - OWN_FIELDS)
+        return _names(self.template) | _names(self.template_en)
+
+
+@cache
+def _names(template: str) -> frozenset[str]:
+    names = {name for _, name, _, _ in Formatter().parse(template) if name}
+    return frozenset(names - OWN_FIELDS)
 
 
 _ERROR, _WARNING, _INFO = Severity.ERROR, Severity.WARNING, Severity.INFO

@@ -148,6 +148,23 @@ class KnownPlaces:
         """Ids of the places with exactly this name."""
         return self._by_name.get(name, [])
 
+    @cached_property
+    def id_set(self) -> frozenset[str]:
+        """Every id."""
+        return frozenset(self.ids.tolist())
+
+    @cached_property
+    def _by_parent_and_name(self) -> dict[tuple[str, str], list[str]]:
+        found: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+        for parent, children in self._by_parent.items():
+            for place_id, name in children:
+                found[parent, name].append(place_id)
+        return dict(found)
+
+    def child_named(self, parent_id: str, name: str) -> list[str]:
+        """Ids of the places with exactly this name directly under a place."""
+        return self._by_parent_and_name.get((parent_id, name), [])
+
     def children(self, parent_ids: list[str]) -> list[tuple[str, str]]:
         """(id, name) of the places directly under any of the parents."""
         return [pair for parent in parent_ids for pair in self._by_parent.get(parent, {})]

@@ -8,6 +8,7 @@ a suggestion: village names recur within a county, so nothing is matched outside
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,7 +19,7 @@ from geodata.codes import normalise_all
 from loaders.fold import fold, plain, stem
 from loaders.known import KnownPlaces, Pool
 from loaders.model import Request, Suggestion
-from loaders.parse import blanks, is_scientific
+from loaders.parse import blanks, is_blank, is_scientific
 from loaders.rows import FileRows
 from loaders.table import Factor, Flags, Rows, Words
 
@@ -148,6 +149,7 @@ class _ByName:
         self.names = rows.columns[name]
         self.parents = rows.columns.get(parent, Factor.constant("", len(rows)))
         self.budget = _COMPARISONS
+        self.notes: dict[str, list[tuple[Rows, dict[str, str]]]] = {}
 
     def match(self, at: Rows, blank: Flags) -> list[tuple[Rows, str]]:
         """Groups of rows with the place each belongs to; the others are reported."""
@@ -165,27 +167,43 @@ class _ByName:
             place_id = self._one(group, bool(unique[index] % 2))
             if place_id is not None:
                 found.append((group, place_id))
+        for code, notes in self.notes.items():
+            self._report(code, notes)
         return found
+
+    def _note(self, code: str, group: Rows, **params: str) -> None:
+        self.notes.setdefault(code, []).append((group, params))
+
+    def _report(self, code: str, notes: list[tuple[Rows, dict[str, str]]]) -> None:
+        """All notes of one code as one block, in the order of the rows."""
+        rows = np.concatenate([group for group, _ in notes])
+        order = np.argsort(rows, kind="stable")
+        sizes = [len(group) for group, _ in notes]
+        spread: dict[str, Any] = {}
+        for name in notes[0][1]:
+            words = np.array([params[name] for _, params in notes], dtype=object)
+            spread[name] = np.repeat(words, sizes)[order]
+        column = "place_id" if code == "UNKNOWN_PLACE" else self.column
+        self.rows.flag(code, rows[order], column, **spread)
 
     def _one(self, group: Rows, no_code: bool) -> str | None:
         """The place of rows that share a written name and parent, or None with a suggestion."""
-        rows, row = self.rows, int(group[0])
+        row = int(group[0])
         name = str(self.names.words[self.names.codes[row]]).strip()
         above = str(self.parents.words[self.parents.codes[row]]).strip()
-        parent = above if not blanks(np.array([above], dtype=object))[0] else None
+        parent = None if is_blank(above) else above
         chosen = self.confirmed.get((plain(name), plain(parent) if parent else None))
         if chosen is not None:
-            if self.known.contains(np.array([chosen], dtype=object))[0]:
-                rows.flag("NAME_CONFIRMED", group, self.column, place=chosen)
-                return chosen
-            rows.flag("CONFIRMED_PLACE_UNKNOWN", group, self.column, place=chosen)
-            return None
+            exists = chosen in self.known.id_set
+            self._note(
+                "NAME_CONFIRMED" if exists else "CONFIRMED_PLACE_UNKNOWN", group, place=chosen
+            )
+            return chosen if exists else None
         parent_ids = self.known.named(parent) if parent is not None else []
         if no_code and len(parent_ids) == 1:
-            children = self.known.children([parent_ids[0]])
-            exact = sorted({i for i, one in children if one == name})
+            exact = self.known.child_named(parent_ids[0], name)
             if len(exact) == 1:
-                rows.flag("NAME_MATCHED", group, self.column, parent=parent, place=exact[0])
+                self._note("NAME_MATCHED", group, parent=parent or "", place=exact[0])
                 return exact[0]
         candidates = self._candidates(name, parent, parent_ids)
         self._suggest(group, name, parent, candidates, no_code)
@@ -207,11 +225,10 @@ class _ByName:
         listed = "、".join(f"{one}（{place_id}）" for place_id, one, _ in candidates)
         listed_en = ", ".join(f"{one} ({place_id})" for place_id, one, _ in candidates)
         if not no_code:
-            rows.flag("UNKNOWN_PLACE", group, "place_id")
-        rows.flag(
+            self._note("UNKNOWN_PLACE", group)
+        self._note(
             "NAME_UNCONFIRMED",
             group,
-            self.column,
             parent=parent or "未写明",
             parent_en=parent or "not given",
             candidates=f"候选：{listed}" if listed else "也没有相近的名称",

@@ -27,6 +27,14 @@ BLANKS = frozenset(
 )  # fmt: skip
 """Folded texts that say "no data". None of them is ever taken for 0."""
 
+# First characters of blank texts, plain and full-width: most cells are told by one look.
+_BLANK_STARTS = frozenset(
+    form
+    for word in BLANKS
+    for char in word[:1]
+    for form in (char, char.upper(), chr(ord(char) + 0xFEE0), chr(ord(char.upper()) + 0xFEE0))
+)
+
 SOURCES = ("reported", "records", "verified")
 _SOURCE_WORDS = {
     **{name: name for name in SOURCES},
@@ -105,7 +113,10 @@ def narrow(text: str) -> str:
 
 def is_blank(text: str) -> bool:
     """Whether a cell says there is no data."""
-    return fold(text) in BLANKS or text.strip() in BLANKS
+    stripped = text.strip()
+    if stripped and stripped[0] not in _BLANK_STARTS:
+        return False
+    return stripped in BLANKS or fold(stripped) in BLANKS
 
 
 def blanks(words: Words) -> Flags:
@@ -154,7 +165,7 @@ def _number(text: str) -> float | None:
 
 def is_scientific(text: str) -> bool:
     """Whether a code was written as ``1.31002E+11``, its last digits gone."""
-    return _SCIENTIFIC.fullmatch(narrow(text)) is not None
+    return len(text) > 4 and _SCIENTIFIC.fullmatch(narrow(text)) is not None
 
 
 def month(text: str) -> str | None:

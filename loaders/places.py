@@ -24,9 +24,9 @@ from loaders.match import normalise_ids
 from loaders.model import ImportReport, Known, Request
 from loaders.points import (
     Points,
-    converted,
     coordinate_system,
     home_shapes,
+    layer_shapes,
     points_of_columns,
     points_of_shapes,
     report_far_points,
@@ -67,6 +67,7 @@ class _Draft:
     names: Words
     levels: NDArray[np.int64]
     parents: Words
+    parent_written: Flags
     starts: Days
     ends: Days
     points: Points
@@ -78,7 +79,7 @@ class _Draft:
         texts = np.empty(0, dtype=object)
         days, floats = np.empty(0, dtype="datetime64[D]"), np.empty(0)
         return cls(
-            texts, texts, np.empty(0, np.int64), texts, days, days,
+            texts, texts, np.empty(0, np.int64), texts, np.empty(0, dtype=bool), days, days,
             Points(floats, floats), np.empty(0, dtype=bool),
         )  # fmt: skip
 
@@ -132,13 +133,15 @@ def _read(rows: FileRows, stored: KnownPlaces, request: Request) -> tuple[_Draft
     ids = np.asarray(word_ids[id_column.codes], dtype=object)
     position = stored.positions(ids)
     code_levels, code_parents = levels_and_parents(pd.Series(ids, dtype="str"))
+    parents, parent_written = _parents(rows, stored, position, code_parents)
     starts, ends = _period(rows, stored, position)
     shapes, points = _geometry(rows, request)
     draft = _Draft(
         ids=ids,
         names=_names(rows, stored, position),
         levels=_levels(rows, stored, position, code_levels, ids),
-        parents=_parents(rows, stored, position, code_parents, ids),
+        parents=parents,
+        parent_written=parent_written,
         starts=starts,
         ends=ends,
         points=points,
@@ -185,9 +188,9 @@ def _levels(
 
 
 def _parents(
-    rows: FileRows, stored: KnownPlaces, position: Rows, by_code: pd.Series, ids: Words
-) -> Words:
-    """As written, else as stored, else as the code says where that place exists; else empty."""
+    rows: FileRows, stored: KnownPlaces, position: Rows, by_code: pd.Series
+) -> tuple[Words, Flags]:
+    """As written, else as stored, else as the code says, else empty; and which are written."""
     column, blank = _blank_or_absent(rows, "parent_id")
     parents = normalise_ids(column.words)[column.codes]
     empty = column.where(blank)
@@ -197,7 +200,7 @@ def _parents(
     derived = np.where(by_code.isna().to_numpy(bool), "", by_code.to_numpy(dtype=object))
     rest = empty & ~known & (derived != "")
     parents[rest] = derived[rest]
-    return np.asarray(parents, dtype=object)
+    return np.asarray(parents, dtype=object), ~empty
 
 
 def _period(rows: FileRows, stored: KnownPlaces, position: Rows) -> tuple[Days, Days]:
@@ -246,23 +249,21 @@ def _indicative(rows: FileRows) -> Flags:
 
 def _geometry(rows: FileRows, request: Request) -> tuple[Shapes | None, Points]:
     """Polygons (None where a row has none) and points, both in WGS84."""
-    given = [one.table.geometries for one in rows.maps if one.table.geometries is not None]
     has_columns = bool({"lon", "lat"} & rows.columns.keys())
-    if not given:
+    if all(one.table.geometries is None for one in rows.maps):
         crs = coordinate_system(rows, request, shapes=False) if has_columns else None
-        return None, points_of_columns(rows, crs, "name")
-    crs = coordinate_system(rows, request, shapes=True)
-    if crs is None:
-        nothing = np.full(len(rows), np.nan)
-        return None, Points(nothing, nothing)
-    shapes = converted(rows, np.concatenate(given), crs)
+        return None, points_of_columns(rows, crs, "id")
+    read = layer_shapes(rows, request, "id")
+    if read is None:
+        return None, Points(np.full(len(rows), np.nan), np.full(len(rows), np.nan))
+    shapes, crs = read
     points = points_of_shapes(shapes)
     if points.present.any():
         shapes = _without(shapes, points.present)
         if shapely.is_missing(shapes).all():
             return None, points
     elif has_columns:
-        points = points_of_columns(rows, crs, "name")
+        points = points_of_columns(rows, crs, "id")
     return shapes, points
 
 
@@ -387,14 +388,16 @@ def _settle_roots(rows: FileRows, draft: _Draft, stored: KnownPlaces, keep: Flag
         top = at[draft.levels[at] == draft.levels[keep & (draft.levels >= 0)].min()]
         if len(set(draft.ids[top].tolist())) > 1:
             return
-    exists = np.isin(draft.parents[top], draft.ids[keep]) | stored.contains(draft.parents[top])
-    top = top[~exists]
+    here = set(draft.ids[keep].tolist())
+    exists = np.array([one in here for one in draft.parents[top].tolist()], dtype=bool)
+    top = top[~(exists | stored.contains(draft.parents[top]))]
+    said = top[draft.parent_written[top]]
     rows.flag(
         "ROOT_TAKEN",
-        top,
+        said,
         _column(rows, "parent_id"),
-        value=draft.names[top],
-        parent=draft.parents[top],
+        value=draft.names[said],
+        parent=draft.parents[said],
     )
     draft.parents[top] = ""
 
@@ -412,16 +415,17 @@ def _check_tree(rows: FileRows, draft: _Draft, stored: KnownPlaces, keep: Flags)
         frame = pd.concat([frame, rest.astype({"level": np.int64})])
     left_out = set(draft.ids[keep & ~usable].tolist())
     row_of = dict(zip(draft.ids[::-1].tolist(), range(len(rows) - 1, -1, -1), strict=True))
-    by_code: dict[str, list[tuple[int, TreeProblem]]] = {}
+    by_code: dict[str, dict[int, str]] = {}
     for problem in arrange(frame).problems:
         if problem.kind == "unknown_parent" and problem.detail in left_out:
             continue
         row = _file_row(problem, len(rows), row_of, frame)
         if problem.kind in _TREE_CODES and row is not None:
-            by_code.setdefault(_TREE_CODES[problem.kind], []).append((row, problem))
+            # A stored place in trouble points at the row that has the same trouble itself.
+            by_code.setdefault(_TREE_CODES[problem.kind], {}).setdefault(row, problem.detail)
     for code, found in by_code.items():
-        where = np.array([row for row, _ in found], dtype=np.int64)
-        details = np.array([problem.detail for _, problem in found], dtype=object)
+        where = np.array(list(found), dtype=np.int64)
+        details = np.array(list(found.values()), dtype=object)
         if code == "UNKNOWN_PARENT":
             rows.flag(code, where, _column(rows, "parent_id"), _label(draft, where), parent=details)
         elif code == "BAD_ID":
@@ -449,11 +453,11 @@ def _file_row(
 
 def _reject_below_rejected(rows: FileRows, draft: _Draft, stored: KnownPlaces, keep: Flags) -> None:
     """A new place whose parent's row is rejected cannot be taken either, nor what is below it."""
-    while True:
-        rejected = np.unique(draft.ids[rows.bad & ~stored.contains(draft.ids)])
-        accepted = np.unique(draft.ids[keep & ~rows.bad])
-        lost = np.setdiff1d(rejected, accepted)
-        at = np.flatnonzero(keep & ~rows.bad & np.isin(draft.parents, lost[lost != ""]))
+    parents = pd.Index(draft.parents, dtype=object)
+    while rows.bad.any():
+        rejected = set(draft.ids[rows.bad].tolist()) - {""} - stored.id_set
+        lost = rejected.difference(draft.ids[keep & ~rows.bad].tolist())
+        at = np.flatnonzero(keep & ~rows.bad & parents.isin(lost))
         if len(at) == 0:
             return
         column = _column(rows, "parent_id")
@@ -477,9 +481,8 @@ def _repaired(rows: FileRows, draft: _Draft, shapes: Shapes, keep: Flags) -> Sha
     """Polygons repaired level by level as coverages; what was wrong becomes issues."""
     result = np.full(len(shapes), None, dtype=object)
     usable = keep & (draft.levels >= 0)
-    empty = np.flatnonzero(
-        usable & (shapely.is_missing(shapes) | shapely.is_empty(shapes)) & ~draft.points.present
-    )
+    without = (shapely.is_missing(shapes) | shapely.is_empty(shapes)) & ~draft.points.present
+    empty = np.flatnonzero(usable & without & ~rows.bad)
     _flag_shapes(rows, draft, "GEOMETRY_EMPTY", empty, {})
     shapes = _without(shapes, shapely.is_empty(shapes))
     for at in _coverages(draft, usable):

@@ -21,6 +21,7 @@ from loaders.rows import FileRows
 from loaders.table import Factor, Flags, Rows, Words
 
 _FAR_M = 5_000.0
+POINT_TYPES = (shapely.GeometryType.POINT, shapely.GeometryType.MULTIPOINT)
 _SAMPLE = 2_000
 # A "latitude" in China's longitudes beside a "longitude" in China's latitudes: columns swapped.
 _CHINA_LON, _CHINA_LAT = (73.0, 136.0), (3.0, 54.0)
@@ -65,24 +66,64 @@ def coordinate_system(rows: FileRows, request: Request, shapes: bool) -> Coordin
     return crs
 
 
-def converted(rows: FileRows, shapes: NDArray[Any], crs: CoordinateSystem) -> NDArray[Any]:
-    """Geometries in WGS84; when they do not fit the system, an issue and no geometries."""
+def layer_shapes(
+    rows: FileRows, request: Request, label: str
+) -> tuple[NDArray[Any], CoordinateSystem] | None:
+    """The layers' geometries in WGS84, None where a feature has none, and their own system.
+
+    Returns None, with an issue, when the coordinate system is unknown or does not fit.
+
+    Args:
+        label: canonical column naming a feature in messages.
+    """
+    tables = [one.table for one in rows.maps]
+    shapes = np.concatenate(
+        [np.full(len(t), None) if t.geometries is None else t.geometries for t in tables]
+    )
+    unreadable = np.concatenate(
+        [np.zeros(len(t), bool) if t.unreadable is None else t.unreadable for t in tables]
+    )
+    rows.flag(
+        "GEOMETRY_BAD",
+        np.flatnonzero(unreadable),
+        heading="geometry",
+        value=rows.columns[label].take(unreadable).texts(),
+        detail="坐标无法读取",
+        detail_en="its coordinates cannot be read",
+    )
+    crs = coordinate_system(rows, request, shapes=True)
+    moved = None if crs is None else converted(rows, shapes, crs)
+    return None if crs is None or moved is None else (moved, crs)
+
+
+def converted(rows: FileRows, shapes: NDArray[Any], crs: CoordinateSystem) -> NDArray[Any] | None:
+    """Geometries in WGS84; None, with an issue, when they do not fit the system.
+
+    Shapes with coordinates that are not numbers stay as they are, for ``repair`` to name.
+    """
+    coordinates, owner = shapely.get_coordinates(shapes, return_index=True)
+    finite = np.ones(len(shapes), dtype=bool)
+    finite[owner[~np.isfinite(coordinates).all(axis=1)]] = False
+    result = shapes.copy()
     try:
-        return np.asarray(to_wgs84(shapes, crs), dtype=object)
-    except DudaoError:
+        result[finite] = to_wgs84(shapes[finite], crs)
+        return result
+    except (DudaoError, shapely.errors.GEOSException):
+        # GEOS refuses a ring whose closing point has no place on the earth.
         rows.report.issues.append(make("COORDINATES_UNUSABLE", crs=crs.name))
         rows.bad[:] = True
-        return np.full(len(shapes), None, dtype=object)
+        return None
 
 
 def points_of_shapes(shapes: NDArray[Any]) -> Points:
     """The points among WGS84 geometries; a multipoint counts as its middle."""
+    lon, lat = np.full(len(shapes), np.nan), np.full(len(shapes), np.nan)
     kinds = shapely.get_type_id(shapes)
-    middle = shapely.centroid(shapes)
-    point = np.isin(kinds, (0, 4)) & ~shapely.is_empty(middle)
-    lon, lat = shapely.get_x(middle), shapely.get_y(middle)
-    point &= np.isfinite(lon) & np.isfinite(lat)
-    return Points(np.where(point, lon, np.nan), np.where(point, lat, np.nan))
+    at = np.flatnonzero(np.isin(kinds, POINT_TYPES) & ~shapely.is_empty(shapes))
+    middle = shapely.centroid(shapes[at])
+    lon[at], lat[at] = shapely.get_x(middle), shapely.get_y(middle)
+    whole = np.isfinite(lon) & np.isfinite(lat)
+    return Points(np.where(whole, lon, np.nan), np.where(whole, lat, np.nan))
 
 
 def points_of_columns(rows: FileRows, crs: CoordinateSystem | None, label: str) -> Points:
@@ -113,7 +154,8 @@ def points_of_columns(rows: FileRows, crs: CoordinateSystem | None, label: str) 
     whole = ~(np.isnan(lon) | np.isnan(lat) | lon_bad | lat_bad | swapped | half)
     shapes = np.full(len(rows), None, dtype=object)
     shapes[whole] = shapely.points(lon[whole], lat[whole])
-    return points_of_shapes(converted(rows, shapes, crs))
+    moved = converted(rows, shapes, crs)
+    return Points(nothing, nothing) if moved is None else points_of_shapes(moved)
 
 
 def _column(rows: FileRows, name: str, most: float) -> tuple[Floats, Flags]:

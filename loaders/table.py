@@ -66,6 +66,8 @@ class RawSheet:
         merges: merged ranges (first row, first column, last row, last column), 0-based, inclusive.
         headings: set for vector layers, whose rows hold data only.
         geometries: object array of shapely geometries or None, parallel to the rows.
+        unreadable: rows whose geometry is there but cannot be built, such as a ring that begins
+            with NaN; ``geometries`` has None for them.
         crs: the layer's own coordinate system as WKT, None when it states none.
     """
 
@@ -74,6 +76,7 @@ class RawSheet:
     merges: tuple[tuple[int, int, int, int], ...] = ()
     headings: tuple[str, ...] | None = None
     geometries: NDArray[Any] | None = None
+    unreadable: Flags | None = None
     crs: str | None = None
 
     @property
@@ -116,6 +119,7 @@ class Table:
     skipped: tuple[SkippedRow, ...] = ()
     titles: tuple[str, ...] = ()
     geometries: NDArray[Any] | None = None
+    unreadable: Flags | None = None
     crs: str | None = None
 
     def __len__(self) -> int:

@@ -10,20 +10,26 @@ from dashboard.ui.mapview import MapView
 with frame.reporting(), caches.store().unit() as unit:
     found = state.parse(st.query_params.to_dict(), unit, caches.settings().lang)
     state.remember(found.address)
-    view = MapView.load(unit, found)
+    view = MapView(unit, found.address, found.place, found.site)
 
-    with st.sidebar:
-        view.sidebar()
-
+    # Laid out from the top, filled in the order the eye wants it: the map before all else.
     view.banner()
     frame.tell(found.problems)
-    with st.container(key="top", horizontal=True, vertical_alignment="center", wrap=False):
-        view.breadcrumb()
-        view.search()
-    view.tiles()
+    top = st.container(key="top", horizontal=True, vertical_alignment="center", wrap=False)
+    tiles = st.container()
     left, right = st.columns([2, 1], gap="small")
+    below = st.container()
+
     with left, st.container(key="mapbox"):
         view.map()
+    with st.sidebar:
+        view.sidebar()
+    with top:
+        view.breadcrumb()
+        view.search()
+    with tiles:
+        view.tiles()
+    with below:
+        view.table()
     with right, st.container(key="side"):
         view.panel()
-    view.table()

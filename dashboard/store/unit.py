@@ -7,9 +7,11 @@ from datetime import date
 from functools import cache
 from itertools import islice
 from typing import Any
+from unicodedata import normalize as normalise
 
 import pandas as pd
 from sqlalchemy import (
+    Column,
     ColumnElement,
     Connection,
     Date,
@@ -45,7 +47,6 @@ _MANY = 50_000
 """So many ids are looked up faster by reading the whole column."""
 
 _BATCHES_SHOWN = 20
-_LIKE = str.maketrans({"%": r"\%", "_": r"\_", "\\": r"\\"})
 _LAST_CHARACTER = "\U0010ffff"
 
 _PLACE = (
@@ -145,12 +146,15 @@ class Unit:
         given = {
             "wanted": wanted,
             "after": wanted + _LAST_CHARACTER,
-            "inner": f"%{wanted.translate(_LIKE)}%",
+            "code": (code := normalise("NFKC", text).strip()),
+            "after_code": code + _LAST_CHARACTER,
             "day": on,
             "most": limit,
         }
         found: dict[str, Place] = {}
-        for statement in _searches(wanted.isascii())[: 3 if len(wanted) > 1 else 2]:
+        for statement in _searches(wanted.isascii(), self._connection.dialect.name)[
+            : 3 if len(wanted) > 1 else 2
+        ]:
             for row in self._connection.execute(statement, given):
                 found.setdefault(row.id, _place(row))
             if len(found) >= limit:
@@ -421,41 +425,47 @@ def _under(path: str) -> ColumnElement[bool]:
 
 
 @cache
-def _searches(latin: bool) -> tuple[Select[Any], ...]:
+def _searches(latin: bool, dialect: str) -> tuple[Select[Any], ...]:
     """The statements for whole matches, beginnings and inner parts.
 
-    Parameters: ``wanted``, ``after`` (beyond everything that begins so), ``inner`` (LIKE pattern),
-    ``day``, ``most``. Latin text may also be a code or pinyin.
+    Parameters: ``wanted`` and ``code`` (the text, folded and as written), ``after`` and
+    ``after_code`` (beyond everything that begins so), ``day``, ``most``. Latin text may also be a
+    code or pinyin. Inner parts are looked for in names and initials.
+
+    Each part asks one level for one column in the order of that column: then every part is a range
+    of one index, whatever the planner believes about the table.
     """
-    columns = [place.c.folded]
+    # Both take their text as it is: no pattern characters, and several times as fast as LIKE.
+    position = func.instr if dialect == "sqlite" else func.strpos
+    columns: list[Column[Any]] = [place.c.folded]
     if latin:
         columns += [place.c.id, place.c.initials, place.c.pinyin]
-    wanted: ColumnElement[str] = bindparam("wanted")
-    levels = [level.value for level in Level]
-    by_level = (place.c.level, place.c.id)
-    whole = [
-        _at_most(place.c.level.in_(levels) & (column == wanted), by_level) for column in columns
-    ]
-    beginnings = [
-        _at_most(
-            (place.c.level == level) & (column >= wanted) & (column < bindparam("after")), (column,)
-        )
-        for level in levels
-        for column in columns
-    ]
-    inner = [
-        _at_most(column.like(bindparam("inner"), escape="\\"), by_level)
-        for column in columns
-        if column is not place.c.id
-    ]
-    return tuple(_in_turn(parts) for parts in (whole, beginnings, inner))
+    parts: list[list[Select[Any]]] = [[], [], []]
+    for level in Level:
+        for column in columns:
+            code = "code" if column is place.c.id else "wanted"
+            after = "after_code" if column is place.c.id else "after"
+            parts[0].append(_at_most(level, column, column == bindparam(code)))
+            parts[1].append(
+                _at_most(level, column, (column >= bindparam(code)) & (column < bindparam(after)))
+            )
+            if column is place.c.folded or column is place.c.initials:
+                parts[2].append(_at_most(level, column, position(column, bindparam(code)) > 0))
+    return tuple(_in_turn(each) for each in parts)
 
 
-def _at_most(condition: ColumnElement[bool], order: tuple[ColumnElement[Any], ...]) -> Select[Any]:
-    """The first ``most`` places of one condition on ``day``."""
+def _at_most(
+    level: Level, column: ColumnElement[Any], condition: ColumnElement[bool]
+) -> Select[Any]:
+    """The first ``most`` places of a level on ``day`` that meet a condition on one column."""
     day = bindparam("day", type_=Date)
     valid = and_(place.c.valid_from <= day, or_(place.c.valid_to.is_(None), place.c.valid_to > day))
-    return select(*_PLACE).where(condition, valid).order_by(*order).limit(bindparam("most"))
+    return (
+        select(*_PLACE)
+        .where(place.c.level == level.value, condition, valid)
+        .order_by(column)
+        .limit(bindparam("most"))
+    )
 
 
 def _in_turn(parts: list[Select[Any]]) -> Select[Any]:

@@ -114,10 +114,9 @@ def tiles() -> Tiles:
 
 def version(unit: Unit, month: str) -> str:
     """What a view of ``month`` is computed from, as one path segment of our addresses."""
-    months = unit.months()
-    before = service.previous_month(month)
     parts = [unit.places_version(), unit.snapshot(month).version]
-    if before in months:
+    before = service.previous_month(month)
+    if before in unit.months():
         parts.append(unit.snapshot(before).version)
     return "-".join(str(part) for part in parts)
 

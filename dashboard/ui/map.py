@@ -79,6 +79,7 @@ class BaseMap(folium.Map):
 
     def freeze(self) -> BaseMap:
         """Render for the last time."""
+        self._id = "div"  # the name streamlit-folium gives every map
         root = self.get_root()
         root.render()
         self._frozen = _FrozenRoot(_Rendered(root.header.render()), _Rendered(root.html.render()))

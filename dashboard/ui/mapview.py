@@ -2,60 +2,44 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 
 import streamlit as st
 
 from dashboard.coverage import registry, service
-from dashboard.coverage.model import Layer, Profile, Site, ViewTable
+from dashboard.coverage.model import Layer, Profile, Site
 from dashboard.store.model import month_end
 from dashboard.store.unit import DEMONSTRATION, Unit
 from dashboard.ui import blocks, caches, charts, escape, format, panel, search, state, tables
 from dashboard.ui import map as drawing
-from dashboard.ui.state import Address, Resolved
+from dashboard.ui.state import Address
 from dashboard.ui.texts import LANGUAGES, _, group_name, language, layer_title
 from geodata.model import Institution, Place
 
 
-@dataclass(frozen=True, slots=True)
 class MapView:
-    """One view of the map page.
+    """One view of the map page; each part is read when it is shown, the map's first.
 
     Attributes:
+        place: the place in view.
+        site: the institution opened in the side panel, or None.
         shown: the drawn place's children: those of the place, or its siblings where it has none.
-        profile: the place itself in every layer.
-        version: what all of it was computed from.
+        version: what all of it is computed from.
     """
 
-    unit: Unit
-    address: Address
-    site: Institution | None
-    shown: ViewTable
-    profile: Profile
-    version: str
-
-    @classmethod
-    def load(cls, unit: Unit, found: Resolved) -> MapView:
-        """Read what a view shows.
-
-        Raises:
-            DudaoError: as the coverage service.
-        """
-        address = found.address
-        version = caches.version(unit, address.month)
+    def __init__(
+        self, unit: Unit, address: Address, place: Place, site: Institution | None
+    ) -> None:
+        self.unit = unit
+        self.address = address
+        self.place = place
+        self.site = site
+        self.version = caches.version(unit, address.month)
         drawn = caches.markup(
-            ("drawn", found.place, address.month, version),
-            lambda: service.drawn_place(unit, found.place, address.month),
+            ("drawn", place, address.month, self.version),
+            lambda: service.drawn_place(unit, place, address.month),
         )
-        return cls(
-            unit,
-            address,
-            found.site,
-            caches.table(unit, address.moved(place=drawn.id).view(), version),
-            caches.profile(unit, address.place, address.month, version),
-            version,
-        )
+        self.shown = caches.table(unit, address.moved(place=drawn.id).view(), self.version)
 
     @property
     def layer(self) -> Layer:
@@ -63,9 +47,9 @@ class MapView:
         return self.shown.layer
 
     @property
-    def place(self) -> Place:
-        """The place in view."""
-        return self.profile.place
+    def profile(self) -> Profile:
+        """The place itself in every layer."""
+        return caches.profile(self.unit, self.place.id, self.address.month, self.version)
 
     def _key(self, part: str) -> tuple[str, Address, str, str]:
         return part, self.address, self.version, language()

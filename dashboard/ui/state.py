@@ -91,15 +91,16 @@ def parse(params: Mapping[str, str], unit: Unit, default_lang: str = "zh") -> Re
     is told in ``problems``.
 
     Raises:
-        DudaoError: STORE_EMPTY or the like when there is nothing to show at all.
+        DudaoError: NO_PLACES or NO_MONTHS, there is nothing to show at all.
     """
     problems: list[str] = []
     lang = wanted_language(params, default_lang)
     if params.get("lang", lang) != lang:
         problems.append(_("没有语言“{lang}”。").format(lang=params["lang"]))
     layer = _layer(params.get("layer"), problems)
+    root = unit.root()
     month = _month(params.get("month"), unit.months(), problems)
-    place = _place(params.get("place"), month, unit, problems)
+    place = _place(params.get("place"), month, root, unit, problems)
     site = _site(params.get("site"), unit, problems)
     address = Address(place.id, layer, month, site.id if site else None, lang, default_lang)
     return Resolved(address, place, site, tuple(problems))
@@ -137,8 +138,7 @@ def _month(wanted: str | None, months: Sequence[str], problems: list[str]) -> st
     return shown
 
 
-def _place(wanted: str | None, month: str, unit: Unit, problems: list[str]) -> Place:
-    root = unit.root()
+def _place(wanted: str | None, month: str, root: Place, unit: Unit, problems: list[str]) -> Place:
     if not wanted:
         return root
     candidate: str | None = wanted

@@ -212,11 +212,16 @@ def _layer(path: str, layer: str | None, name: str | None, encoding: str | None)
             if shapes is None
             else np.asarray(shapely.from_wkb(shapes, on_invalid="fix"), dtype=object)
         )
+    unreadable = None
+    if shapes is not None and geometries is not None:
+        written = np.array([one is not None for one in shapes], dtype=bool)
+        unreadable = written & np.asarray(shapely.is_missing(geometries))
     return RawSheet(
         name=name,
         columns=tuple(Factor.of(_texts(field)) for field in fields),
         headings=tuple(str(field) for field in meta["fields"]),
         geometries=geometries,
+        unreadable=unreadable,
         crs=meta["crs"],
     )
 

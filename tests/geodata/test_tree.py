@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from geodata.tree import COLUMNS, arrange, follow_moves
+from geodata.tree import COLUMNS, arrange
 
 
 def table(*rows):
@@ -205,51 +205,6 @@ def test_six_hundred_thousand_villages():
     assert by_id.notna().all()
 
 
-def test_a_moved_township_takes_its_villages_along():
-    moved = follow_moves(
-        table(
-            ("p", 2, None),
-            ("a", 3, "p"),
-            ("b", 3, "p"),
-            ("t", 4, "a", "2020-01-01", "2022-01-01"),
-            ("t", 4, "b", "2022-01-01"),
-            ("v", 5, "t", "2020-01-01"),
-            ("w", 5, "t", "2023-01-01"),
-            ("gone", 5, "t", "2020-01-01", "2022-01-01"),
-        )
-    )
-    v = moved[moved["id"] == "v"]
-    assert v["path"].tolist() == ["p/a/t/v/", "p/b/t/v/"]
-    assert v["valid_to"].tolist() == [pd.Timestamp("2022-01-01"), pd.NaT]
-    assert v["valid_from"].tolist() == [pd.Timestamp("2020-01-01"), pd.Timestamp("2022-01-01")]
-    assert moved["id"].tolist() == ["p", "a", "b", "t", "t", "v", "v", "w", "gone"]
-    assert arrange(moved.drop(columns="path")).problems == []
-
-
-def test_moves_cascade_and_renames_do_not_split():
-    moved = follow_moves(
-        table(
-            ("a", 2, None),
-            ("b", 2, None),
-            ("c", 3, "a", "2020-01-01", "2021-01-01"),
-            ("c", 3, "b", "2021-01-01", "2022-01-01"),
-            ("c", 3, "a", "2022-01-01"),
-            ("t", 4, "c"),
-            ("v", 5, "t"),
-            ("r", 4, "c", "2022-01-01", "2023-01-01"),
-            ("r", 4, "c", "2023-01-01"),
-            ("under_r", 5, "r", "2022-01-01"),
-        )
-    )
-    assert moved.loc[moved["id"] == "v", "path"].tolist() == ["a/c/t/v/", "b/c/t/v/", "a/c/t/v/"]
-    assert (moved["id"] == "under_r").sum() == 1
-
-
-def test_follow_moves_leaves_faulty_rows_alone():
-    frame = table(("a", 3, None), ("t", 4, "missing"), ("v", 5, "t"), ("v", 5, "t"))
-    assert follow_moves(frame)["path"].tolist() == ["a/", None, None, None]
-
-
 ids = st.sampled_from("abcdefgh")
 days = st.integers(0, 6).map(lambda n: f"2024-01-0{n + 1}")
 any_rows = st.lists(
@@ -307,24 +262,3 @@ def test_order_of_rows_does_not_matter(rows, random):
     first, second = arrange(frame), arrange(frame.loc[shuffled])
     pd.testing.assert_series_equal(first.frame["path"], second.frame["path"].sort_index())
     assert set(kinds(first)) == set(kinds(second))
-
-
-@settings(max_examples=40, deadline=None)
-@given(any_rows)
-def test_following_moves_keeps_every_days_place(rows):
-    """Each accepted row's period is covered once, and each part hangs on that day's parent."""
-    frame = table(*rows)
-    accepted = frame[arrange(frame).frame["path"].notna()]
-    accepted = accepted[accepted["parent_id"].isna() | accepted["parent_id"].isin(accepted["id"])]
-    accepted = accepted[arrange(accepted).frame["path"].notna()]
-    moved = follow_moves(accepted)
-    assert arrange(moved.drop(columns="path")).problems == []
-    for day in pd.date_range("2023-12-31", "2024-01-08"):
-        before, after = (
-            f[~(f["valid_from"] > day) & ~(f["valid_to"] <= day)] for f in (accepted, moved)
-        )
-        assert sorted(before["id"]) == sorted(after["id"])
-        today = after.set_index("id")["path"]
-        for row in after.itertuples():
-            if not pd.isna(row.parent_id) and row.parent_id in today.index:
-                assert row.path == f"{today[row.parent_id]}{row.id}/"

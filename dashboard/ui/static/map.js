@@ -153,6 +153,13 @@
     return answer;
   }
 
+  /* A clicked place is about to be drawn: fetch it while Python is still thinking. A village is
+     only marked among its siblings, which are here already. */
+  function fetchAhead(config, id) {
+    if (config.sitesOn) return;
+    fetchJson(config.url.replace(`/${config.place}/`, `/${id}/`)).catch(() => undefined);
+  }
+
   /* ---------- clicks to Python ---------- */
 
   /* What streamlit-folium itself would report as last_active_drawing, but at once (it waits 250 ms)
@@ -198,7 +205,10 @@
         const id = feature.properties.id;
         state.paths.set(id, path);
         bounds.extend(path.getBounds());
-        path.on("click", () => pick("place", id));
+        path.on("click", () => {
+          fetchAhead(config, id);
+          pick("place", id);
+        });
         path.on("mouseover", (event) => enter(path, event));
         path.on("mousemove", (event) => hover.move(event.latlng));
         path.on("mouseout", () => leave(path));

@@ -1,0 +1,49 @@
+"""The same page on a phone of 390×844."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.conftest import OpenScreen
+
+pytestmark = pytest.mark.browser
+
+CITY, COUNTY, TOWN = "131000000000", "131025000000", "131025100000"
+
+TOO_SMALL = """() => [...document.querySelectorAll("a, button, input, [role=button]")]
+  .filter(e => e.checkVisibility() && e.closest("[data-testid=stMain], [data-testid=stHeader]"))
+  .map(e => [e, (e.closest("tr") || e).getBoundingClientRect(), e.getBoundingClientRect()])
+  .filter(([e, target, own]) => own.width > 1 && Math.min(target.height, target.width) < 43.5)
+  .map(([e, target]) => `${e.tagName} ${e.textContent} ${target.width}x${target.height}`)"""
+
+
+@pytest.mark.parametrize("place", [CITY, TOWN])
+def test_the_page_fits_the_width_and_the_finger(open_screen: OpenScreen, place: str) -> None:
+    screen = open_screen(
+        f"/?place={place}&layer=contract_coverage&month=2026-10", width=390, height=844, phone=True
+    )
+    screen.picture(f"9-phone-{place}")
+    widths = screen.page.evaluate(
+        "[document.documentElement.scrollWidth,"
+        " document.querySelector('[data-testid=stMain]').scrollWidth, innerWidth]"
+    )
+    assert max(widths) == 390
+    assert screen.page.evaluate(TOO_SMALL) == []
+    box = screen.page.locator("iframe[title*='streamlit_folium']").bounding_box()
+    assert box is not None and box["height"] == pytest.approx(844 * 0.6, abs=3)
+    tops = [tile.bounding_box() for tile in screen.page.locator(".dd-tile").all()]
+    assert len({round(tile["y"]) for tile in tops if tile}) == 2
+
+
+def test_a_tap_drills_and_the_sidebar_is_folded(open_screen: OpenScreen) -> None:
+    screen = open_screen(width=390, height=844, phone=True)
+    expect(screen.page.get_by_role("button", name="宫颈癌筛查率")).not_to_be_in_viewport()
+    screen.page.locator("iframe[title*='streamlit_folium']").scroll_into_view_if_needed()
+    screen.page.touchscreen.tap(*screen.point_of(COUNTY))
+    screen.wait_drawn(f"/{COUNTY}/")
+    screen.expect_here("大城县")
+    assert screen.never_remounted()
+    screen.page.get_by_test_id("stExpandSidebarButton").click()
+    expect(screen.page.get_by_role("button", name="宫颈癌筛查率")).to_be_in_viewport()
+    screen.picture("9-phone-sidebar")

@@ -1,0 +1,108 @@
+"""Snapshot files: only the row groups that can hold a parent are read."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from dashboard.store.engine import COLUMNS
+from dashboard.store.snapshots import ROW_GROUP, Snapshots
+from geodata.errors import DudaoError
+
+PARENTS = 300
+CHILDREN = 40
+
+
+def rows(parents: int = PARENTS) -> pa.Table:
+    parent = np.repeat([f"T{number:05d}" for number in range(parents)], CHILDREN)
+    count = len(parent)
+    numbers = pa.array(np.arange(count, dtype=float))
+    return pa.table(
+        {
+            "month": ["2026-10"] * count,
+            "place_id": [f"V{number:07d}" for number in range(count)],
+            "parent_id": pa.array(parent.tolist(), pa.string()),
+            "source": ["reported"] * count,
+            "numerator_measure": ["a"] * count,
+            "denominator_measure": ["b"] * count,
+            "numerator": numbers,
+            "denominator": numbers,
+            "reporting": pa.array(np.ones(count, dtype=np.int64)),
+            "expected": pa.array(np.ones(count, dtype=np.int64)),
+            "own_numerator": pa.nulls(count, pa.float64()),
+            "own_denominator": pa.nulls(count, pa.float64()),
+        }
+    )
+
+
+def test_a_view_is_its_children_wherever_they_lie(tmp_path: Path) -> None:
+    snapshots = Snapshots(tmp_path)
+    snapshot = snapshots.write("2026-10", 1, rows())
+    file = pq.ParquetFile(tmp_path / snapshot.file)
+    assert file.num_row_groups == -(-PARENTS * CHILDREN // ROW_GROUP) > 3
+    seen = 0
+    for number in range(PARENTS):
+        found = snapshots.values(snapshot, f"T{number:05d}")
+        assert list(found.columns) == list(COLUMNS)
+        assert list(found["place_id"]) == [f"V{seen + child:07d}" for child in range(CHILDREN)]
+        seen += CHILDREN
+    for absent in ("", "A", "T00001x", "Z"):
+        assert snapshots.values(snapshot, absent).empty
+
+
+def test_only_row_groups_that_can_hold_the_parent_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    snapshots = Snapshots(tmp_path)
+    snapshot = snapshots.write("2026-10", 1, rows())
+    read: list[int] = []
+    original = pq.ParquetFile.read_row_groups
+
+    def counted(file: pq.ParquetFile, groups: list[int], **options: object) -> pa.Table:
+        read.extend(groups)
+        return original(file, groups, **options)
+
+    monkeypatch.setattr(pq.ParquetFile, "read_row_groups", counted)
+    snapshots.values(snapshot, "T00100")
+    assert 1 <= len(read) <= 2
+
+
+def test_an_empty_month_can_be_published(tmp_path: Path) -> None:
+    snapshots = Snapshots(tmp_path)
+    snapshot = snapshots.write("2026-10", 1, rows(0))
+    assert snapshots.values(snapshot, "T00000").empty
+
+
+def test_threads_may_share_the_reader(tmp_path: Path) -> None:
+    snapshots = Snapshots(tmp_path)
+    snapshot = snapshots.write("2026-10", 1, rows())
+
+    def read(number: int) -> bool:
+        found = snapshots.values(snapshot, f"T{number % PARENTS:05d}")
+        return len(found) == CHILDREN and set(found["parent_id"]) == {f"T{number % PARENTS:05d}"}
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(read, range(600)))
+
+
+def test_files_nobody_points_to_are_removed(tmp_path: Path) -> None:
+    snapshots = Snapshots(tmp_path)
+    kept = snapshots.write("2026-10", 2, rows(2))
+    lost = snapshots.write("2026-10", 1, rows(2))
+    (tmp_path / "2026-10-v00003-ab.parquet.part").write_bytes(b"half")
+    snapshots.remove_except({kept.file})
+    assert [path.name for path in tmp_path.iterdir()] == [kept.file]
+    with pytest.raises(DudaoError) as caught:
+        snapshots.values(lost, "T00000")
+    assert caught.value.code == "SNAPSHOT_GONE"
+
+
+def test_a_write_that_fails_leaves_no_file(tmp_path: Path) -> None:
+    with pytest.raises(KeyError):
+        Snapshots(tmp_path).write("2026-10", 1, rows(1).drop_columns(["source"]))
+    assert list(tmp_path.iterdir()) == []

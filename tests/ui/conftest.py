@@ -1,0 +1,54 @@
+"""One small demonstration for all tests of the screen: Dacheng county, 24 months."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import settings as hypothesis_settings
+
+from dashboard.demo.service import prepare_demo
+from dashboard.settings import Settings
+from dashboard.store import Store, Unit
+from dashboard.ui import caches, texts
+
+hypothesis_settings.register_profile("untimed", deadline=None)
+hypothesis_settings.load_profile("untimed")
+
+COUNTY, TOWN, VILLAGE = "131025000000", "131025100000", "131025100205"
+LATEST = "2026-10"
+
+
+@pytest.fixture(scope="session")
+def demo_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data directory with the demonstration of one county."""
+    directory = tmp_path_factory.mktemp("county")
+    store = Store.open(directory)
+    prepare_demo(store, root=COUNTY)
+    store.close()
+    return directory
+
+
+@pytest.fixture
+def configured(demo_directory: Path) -> Iterator[Settings]:
+    """This process serves the demonstration."""
+    settings = Settings(data=demo_directory)
+    caches.configure(settings)
+    yield settings
+    caches.configure(Settings(data=demo_directory))
+
+
+@pytest.fixture
+def unit(configured: Settings) -> Iterator[Unit]:
+    """Reads of the demonstration."""
+    with caches.store().unit() as opened:
+        yield opened
+
+
+@pytest.fixture(autouse=True)
+def chinese() -> Iterator[None]:
+    """Every test begins in Chinese."""
+    texts.use("zh")
+    yield
+    texts.use("zh")

@@ -1,0 +1,48 @@
+"""Numbers, units, months and classes in words."""
+
+from __future__ import annotations
+
+import pytest
+
+from dashboard.coverage import registry
+from dashboard.ui import format, texts
+
+CONTRACT = registry.layer("contract_coverage")
+FINDINGS = registry.layer("open_findings_rate")
+
+
+def test_values_carry_their_unit_and_thousands_separators() -> None:
+    assert format.value(CONTRACT, 97.46) == "97.5%"
+    assert format.value(FINDINGS, 1234.5) == "1,234.50 项/百户"
+    assert format.value(CONTRACT, None) == format.number(None) == "—"
+    assert format.number(1234567) == "1,234,567"
+
+
+@pytest.mark.parametrize(
+    ("amount", "words"),
+    [
+        (1.24, "▲ 1.2 个百分点"),
+        (-0.26, "▼ 0.3 个百分点"),
+        (0.04, "持平"),
+        (0.0, "持平"),
+        (None, "—"),
+    ],
+)
+def test_a_change_of_percentages_is_told_in_points(amount: float | None, words: str) -> None:
+    assert format.change(CONTRACT, amount) == words
+
+
+def test_months_in_both_languages() -> None:
+    assert format.month("2026-10") == "2026年10月"
+    assert format.month("2026-03") == "2026年3月"
+    texts.use("en")
+    assert format.month("2026-10") == "Oct 2026"
+
+
+def test_every_class_of_every_layer_has_its_own_words() -> None:
+    for layer in registry.layers().values():
+        words = [format.class_label(layer, index) for index in range(layer.classes)]
+        assert len(set(words)) == layer.classes
+        assert all(f"{limit:,g}" in " ".join(words) for limit in layer.breaks)
+    assert format.class_label(CONTRACT, 0) == "70% 以下"
+    assert format.class_label(CONTRACT, 4) == "97% 及以上"

@@ -1,0 +1,98 @@
+"""The base map never changes, whatever is shown on it; nothing on it comes from elsewhere."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import streamlit_folium
+from pytest import MonkeyPatch
+
+from dashboard.coverage import service
+from dashboard.coverage.model import View
+from dashboard.settings import Settings
+from dashboard.store import Unit
+from dashboard.ui import map as drawing
+from dashboard.ui.state import Address
+from dashboard.ui.tiles import Tiles
+
+from .conftest import COUNTY, LATEST, TOWN, VILLAGE
+
+HOSTILE = "</script>`${alert(1)}`'\"<b>"
+
+
+def sent(monkeypatch: MonkeyPatch, *configs: dict[str, object]) -> list[dict[str, object]]:
+    """What streamlit-folium would send to the browser for each configuration."""
+    calls: list[dict[str, object]] = []
+    monkeypatch.setattr(streamlit_folium, "_component_func", lambda **call: calls.append(call))
+    for config in configs:
+        drawing.show(Tiles(), config, lambda: None)
+    return calls
+
+
+def test_only_the_carrier_changes_between_views(monkeypatch: MonkeyPatch) -> None:
+    first, second, third = sent(monkeypatch, {"url": "a"}, {"url": "b"}, {"url": "a"})
+    changed = {name for name in first if first[name] != second[name] and name != "on_change"}
+    assert changed == {"feature_group"}
+    assert first["feature_group"] == third["feature_group"]
+    assert "dudao" not in str(first["script"])
+
+
+def test_the_shared_map_keeps_nothing_of_a_session(monkeypatch: MonkeyPatch) -> None:
+    base = drawing.base_map(Tiles())
+    before = len(base._children), len(base.get_root().header.render())
+    sent(monkeypatch, *({"url": str(number)} for number in range(50)))
+    assert (len(base._children), len(base.get_root().header.render())) == before
+
+
+def test_no_address_leads_off_the_machine(monkeypatch: MonkeyPatch) -> None:
+    (call,) = sent(monkeypatch, {"url": "a"})
+    assert not re.search(r"https?://", json.dumps(call, default=str))
+    links = [*call["js_links"], *call["css_links"]]  # type: ignore[misc]
+    assert links and all(link.startswith("../../assets/") for link in links)
+
+
+def test_hostile_text_cannot_end_the_script(monkeypatch: MonkeyPatch) -> None:
+    (call,) = sent(monkeypatch, {"title": HOSTILE})
+    script = str(call["feature_group"])
+    literal = re.search(r"dudao\.show\(map_div, (.*)\);", script)
+    assert literal is not None
+    assert json.loads(literal.group(1)) == {"title": HOSTILE}
+    assert not set(literal.group(1)) & set("<>`$'")
+
+
+def test_a_view_names_its_addresses_colours_and_counts(unit: Unit) -> None:
+    table = service.table(unit, View(COUNTY, "contract_coverage", LATEST))
+    address = Address(COUNTY, "contract_coverage", LATEST)
+    config = drawing.config(table, address, "1-2-3", 4, Settings(map_approval="GS(2026)1号"))
+    assert config["url"] == f"../../layers/contract_coverage/{COUNTY}/{LATEST}/1-2-3"
+    assert config["selected"] is None and config["sitesOn"] is False
+    legend = config["legend"]
+    assert len(config["colours"]) == len(legend["classes"]) == table.layer.classes
+    total = sum(row["count"] for row in legend["classes"])
+    assert total + legend["noData"] + legend["notApplicable"] == len(table.cells)
+    assert {"4 个机构无坐标", "示意边界,不作划界依据", "审图号:GS(2026)1号"} <= set(legend["notes"])
+
+
+def test_a_village_is_marked_among_its_siblings_with_clinics_on(unit: Unit) -> None:
+    table = service.table(unit, View(TOWN, "contract_coverage", LATEST))
+    config = drawing.config(
+        table, Address(VILLAGE, "contract_coverage", LATEST), "1", 0, Settings()
+    )
+    assert (config["place"], config["selected"], config["sitesOn"]) == (TOWN, VILLAGE, True)
+
+
+def test_text_is_white_only_on_dark_colours() -> None:
+    assert [drawing._is_dark(c) for c in ("#ffffff", "#ffffcc", "#253494", "#993404")] == [
+        False, False, True, True,
+    ]  # fmt: skip
+
+
+def test_tiles_are_asked_for_only_by_the_settings() -> None:
+    assert Tiles.of(Settings()) == Tiles()
+    amap = Tiles.of(Settings(tiles="amap"))
+    assert amap.crs == "gcj02" and "高德" in amap.attribution
+    tianditu = Tiles.of(Settings(tiles="tianditu", tianditu_key="KEY"))
+    assert len(tianditu.urls) == 2 and all("tk=KEY" in url for url in tianditu.urls)
+    assert tianditu.crs == "wgs84"
+    assert Tiles.of(Settings(tiles="osm")).attribution

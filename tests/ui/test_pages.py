@@ -1,0 +1,91 @@
+"""The map page as Streamlit runs it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from dashboard.settings import Settings
+from dashboard.store import Store
+from dashboard.ui import caches
+
+from .conftest import COUNTY, LATEST, TOWN, VILLAGE
+
+APP = Path(__file__).parents[2] / "dashboard" / "app.py"
+
+
+def opened(**params: str) -> AppTest:
+    app = AppTest.from_file(str(APP), default_timeout=60)
+    for name, text in params.items():
+        app.query_params[name] = text
+    return app.run()
+
+
+def shown(app: AppTest) -> str:
+    """The markup of the page's HTML elements."""
+    return "\n".join(element.proto.body for element in app.get("html"))
+
+
+@pytest.mark.parametrize("place", [COUNTY, TOWN, VILLAGE])
+@pytest.mark.parametrize("lang", ["zh", "en"])
+def test_every_level_opens_without_an_error(configured: Settings, place: str, lang: str) -> None:
+    app = opened(place=place, layer="contract_coverage", month=LATEST, lang=lang)
+    assert not app.exception and not app.error
+    assert app.selectbox(key="month").value == LATEST
+
+
+def test_a_layer_button_writes_the_address(configured: Settings) -> None:
+    app = opened(place=TOWN, layer="contract_coverage", month="2026-08")
+    app.button(key="layer-cervical_screening").click().run()
+    assert dict(app.query_params) == {
+        "place": TOWN, "layer": "cervical_screening", "month": "2026-08",
+    }  # fmt: skip
+    assert not app.exception
+
+
+def test_the_month_steps_and_stops_at_the_ends(configured: Settings) -> None:
+    app = opened(place=TOWN, layer="contract_coverage", month=LATEST)
+    assert app.button(key="month-after").disabled
+    app.button(key="month-before").click().run()
+    assert app.query_params["month"] == "2026-09"
+    app.selectbox(key="month").select("2024-11").run()
+    assert app.query_params["month"] == "2024-11"
+    assert app.button(key="month-before").disabled
+    assert not app.exception
+
+
+def test_the_widgets_follow_the_address(configured: Settings) -> None:
+    app = opened(place=TOWN, layer="contract_coverage", month=LATEST)
+    app.query_params["month"] = "2026-02"
+    app.run()
+    assert app.selectbox(key="month").value == "2026-02"
+
+
+def test_search_lands_and_clears(configured: Settings) -> None:
+    app = opened(place=COUNTY, layer="contract_coverage", month=LATEST)
+    app.text_input(key="search").set_value("平舒镇").run()
+    assert app.query_params["place"] == TOWN
+    assert app.text_input(key="search").value == ""
+
+
+def test_the_language_switch_writes_the_address(configured: Settings) -> None:
+    app = opened(place=COUNTY, layer="contract_coverage", month=LATEST)
+    app.segmented_control(key="lang").set_value("en").run()
+    assert app.query_params["lang"] == "en"
+    assert app.text_input(key="search").label == "Search"
+
+
+def test_a_wrong_address_is_told_not_traced(configured: Settings) -> None:
+    app = opened(place="999", layer="nothing", month="2018-13", site="x")
+    assert not app.exception and not app.error
+    assert "ADDRESS_CORRECTED" in shown(app)
+
+
+def test_an_empty_data_directory_says_what_to_do(tmp_path: Path, configured: Settings) -> None:
+    Store.open(tmp_path).close()
+    caches.configure(Settings(data=tmp_path))
+    app = opened()
+    assert not app.exception
+    assert "demo" in app.error[0].value

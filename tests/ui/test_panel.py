@@ -1,0 +1,103 @@
+"""Tiles, table and side panel say what the cells hold, in words."""
+
+from __future__ import annotations
+
+import html as html_module
+import re
+from dataclasses import replace
+
+import pytest
+
+from dashboard.coverage import registry, service
+from dashboard.coverage.model import Cell, Status, View
+from dashboard.store import Unit
+from dashboard.ui import panel, tables
+from dashboard.ui.state import Address
+
+from .conftest import COUNTY, LATEST, TOWN, VILLAGE
+
+CONTRACT = registry.layer("contract_coverage")
+FINDINGS = registry.layer("open_findings_rate")
+ADDRESS = Address(COUNTY, CONTRACT.id, LATEST)
+
+
+@pytest.fixture
+def cell(unit: Unit) -> Cell:
+    """The county's own cell."""
+    return service.profile(unit, COUNTY, LATEST).cells[CONTRACT.id]
+
+
+def words(markup: str) -> str:
+    return html_module.unescape(re.sub(r"\s+", " ", re.sub("<[^>]+>", " ", markup)))
+
+
+def test_the_gap_to_the_target_is_counted_in_persons(cell: Cell) -> None:
+    short = replace(cell, numerator=80.0, denominator=100.0, value=80.0, change=-1.5)
+    value, target, change, reporting = panel.tiles(CONTRACT, short)
+    assert (value.figure, value.under) == ("80.0%", "80 / 100 人")
+    assert (target.figure, target.under, target.tone) == ("还差 20 人", "达到目标需 100 人", "bad")
+    assert (change.figure, change.under, change.tone) == ("▼ 1.5 个百分点", "上月 81.5%", "bad")
+    assert reporting.figure == f"{cell.reporting}/{cell.expected} 村已报"
+
+
+def test_a_layer_where_less_is_better_counts_the_excess(cell: Cell) -> None:
+    over = replace(cell, numerator=7.0, denominator=200.0, value=3.5, change=-0.5)
+    _, target, change, _ = panel.tiles(FINDINGS, over)
+    assert (target.figure, target.tone) == ("超出 7 项", "bad")
+    assert change.tone == "good"
+
+
+def test_no_data_and_not_applicable_are_never_zero(cell: Cell) -> None:
+    nothing = replace(cell, numerator=None, denominator=None, value=None, change=None,
+                      status=Status.NO_DATA, class_index=None, rank=None)  # fmt: skip
+    assert [tile.figure for tile in panel.tiles(CONTRACT, nothing)][:3] == ["无数据", "—", "—"]
+    empty = replace(nothing, numerator=0.0, denominator=0.0, status=Status.NOT_APPLICABLE)
+    assert panel.tiles(CONTRACT, empty)[0].figure == "不适用"
+
+
+def test_the_table_shows_every_child_worst_first_with_a_link(unit: Unit) -> None:
+    shown = service.table(unit, View(COUNTY, CONTRACT.id, LATEST))
+    markup = tables.markup(shown, ADDRESS)
+    rows = re.findall(r'<tr data-id="(\d+)" data-href="([^"]+)"', markup)
+    assert [row[0] for row in rows] == [cell.place.id for cell in shown.cells]
+    assert html_module.unescape(rows[0][1]) == ADDRESS.href(place=rows[0][0])
+    assert markup.index("广安镇") < markup.index("平舒镇")
+    assert "无数据" in words(markup) and "签约人数(人)" in words(markup)
+
+
+def test_a_difference_between_own_figure_and_sum_is_flagged(unit: Unit) -> None:
+    differing = "131025101000"
+    shown = service.profile(unit, differing, LATEST)
+    assert shown.cells[CONTRACT.id].disagrees
+    text = words(panel.markup(shown, ADDRESS.moved(place=differing), None, None))
+    assert "本级填报与下级合计不一致" in text
+    assert "数据存疑" in tables.markup(
+        service.table(unit, View(COUNTY, CONTRACT.id, LATEST)), ADDRESS
+    )
+
+
+def test_the_panel_lists_every_layer_and_the_empty_slot(unit: Unit) -> None:
+    shown = service.profile(unit, TOWN, LATEST)
+    text = words(panel.markup(shown, ADDRESS.moved(place=TOWN), None, None))
+    assert "责任人待录入" in text and "平舒镇" in text
+    assert all(layer.title in text for layer in registry.layers().values())
+
+
+def test_few_institutions_are_listed_many_are_counted(unit: Unit) -> None:
+    sites = service.sites(unit, VILLAGE, LATEST)
+    one = panel.institutions_markup([site.institution for site in sites], sites, ADDRESS)
+    assert f"site={VILLAGE}-W1" in one
+    many = panel.institutions_markup([sites[0].institution] * 90, [], ADDRESS)
+    assert "90 个" in words(many) and "进入乡镇后逐个列出" in words(many)
+    assert "没有登记的医疗机构" in words(panel.institutions_markup([], [], ADDRESS))
+
+
+def test_an_institution_without_coordinates_says_so(unit: Unit) -> None:
+    village = "131025100213"
+    (site,) = [
+        found for found in service.sites(unit, village, LATEST)
+        if found.institution.id == f"{village}-W1"
+    ]  # fmt: skip
+    shown = service.profile(unit, village, LATEST)
+    text = words(panel.markup(shown, ADDRESS.moved(place=village), site, shown.place))
+    assert "无坐标,图上不显示" in text
