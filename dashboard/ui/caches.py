@@ -72,7 +72,7 @@ _tables: Memory[ViewTable] = Memory(256)
 _profiles: Memory[Profile] = Memory(512)
 _sites: Memory[list[Site]] = Memory(64)
 _answers: Memory[Answer] = Memory(256)
-_markup: Memory[object] = Memory(1024)
+_markup: Memory[object] = Memory(512)
 
 
 def configure(settings: Settings) -> None:

@@ -11,6 +11,9 @@ from dashboard.ui.state import Address
 from dashboard.ui.texts import _, language, layer_title, level_name, status_name, unit_name
 from loaders.registry import measures
 
+ROWS_LISTED = 300
+"""A longer table helps nobody and holds up the map."""
+
 _SWATCHES = {Status.OK: "", Status.NO_DATA: "no-data", Status.NOT_APPLICABLE: "not-applicable"}
 
 
@@ -78,6 +81,8 @@ def _heading(measure_id: str) -> str:
 
 def markup(table: ViewTable, address: Address) -> str:
     """The children of the drawn place as a table whose rows lead to them."""
+    listed = table.cells[:ROWS_LISTED]
+    rest = len(table.cells) - len(listed)
     levels = {cell.place.level for cell in table.cells}
     level = level_name(levels.pop()) if len(levels) == 1 else _("下级单位")
     return blocks.render(
@@ -89,6 +94,11 @@ def markup(table: ViewTable, address: Address) -> str:
         numerator=_heading(table.layer.numerator),
         denominator=_heading(table.layer.denominator),
         value=_("数值({unit})").format(unit=unit_name(table.layer.unit)),
-        rows=[_row(table, cell, address) for cell in table.cells],
+        rows=[_row(table, cell, address) for cell in listed],
+        rest=_("其余 {count} 个较好的单位未列出,可在图上点选或搜索。").format(
+            count=format.number(rest)
+        )
+        if rest
+        else "",
         empty=_("{place}没有下级单位。请从上方路径返回上级。").format(place=table.place.name),
     )
