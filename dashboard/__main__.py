@@ -206,10 +206,14 @@ def _print_report(report: ImportReport, dry_run: bool) -> None:
         typer.echo(f"  {_SEVERITIES[issue.severity]} {issue.code} {sheet}{issue.message}")
     for code, count in report.issues.counts().items():
         if count > _SHOWN:
-            typer.echo(f"  {code} 共 {count:,} 条，以上列出 {_SHOWN} 条；完整清单用 --issues 写出。")
+            typer.echo(
+                f"  {code} 共 {count:,} 条，以上列出 {_SHOWN} 条；完整清单用 --issues 写出。"
+            )
     for suggestion in report.suggestions[:_SHOWN]:
         offered = "、".join(f"{name}({place_id})" for place_id, name, _ in suggestion.candidates)
-        typer.echo(f"  第 {suggestion.row} 行“{suggestion.name}”可能是：{offered or '没有相近的名称'}")
+        typer.echo(
+            f"  第 {suggestion.row} 行“{suggestion.name}”可能是：{offered or '没有相近的名称'}"
+        )
 
 
 @app.command()

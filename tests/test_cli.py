@@ -118,9 +118,7 @@ def test_loading_the_same_files_again_changes_nothing(county: Path, tmp_path: Pa
     for name, text in (("places.csv", PLACES), ("figures.csv", FIGURES)):
         (tmp_path / name).write_text(text, encoding="utf-8")
     before = run_json(county, "status")
-    document = run_json(
-        county, "load", str(tmp_path / "places.csv"), str(tmp_path / "figures.csv")
-    )
+    document = run_json(county, "load", str(tmp_path / "places.csv"), str(tmp_path / "figures.csv"))
     assert document["ok"] is True
     assert [entry["rows_changed"] for entry in document["files"]] == [0, 0]
     assert [entry["committed"] for entry in document["files"]] == [False, False]
@@ -195,7 +193,7 @@ def test_dry_run_and_accept_valid_rows(county: Path, tmp_path: Path) -> None:
         ),
         (
             ("coverage", "--layer", "contract_coverage", "--place", "C1", "--month", "2018-13"),
-            "MONTH_NOT_FOUND",
+            "MONTH_FORM",
         ),
         (("places", "--parent", "XX"), "PLACE_NOT_FOUND"),
     ],

@@ -69,9 +69,7 @@ def _optional(number: float) -> float | None:
     return None if np.isnan(number) else float(number)
 
 
-def _column(
-    places: Sequence[Place], found: dict[str, Any], column: str
-) -> classify.Floats:
+def _column(places: Sequence[Place], found: dict[str, Any], column: str) -> classify.Floats:
     return np.array([_number(found.get(p.id), column) for p in places], dtype=np.float64)
 
 
@@ -233,9 +231,7 @@ def trend(unit: Unit, place_id: str, layer_id: str) -> list[TrendPoint]:
     for month in months:
         rows = unit.value_of(unit.snapshot(month), place)
         cell = _cells(layer, [place], rows, None, {})[0]
-        points.append(
-            TrendPoint(month, cell.numerator, cell.denominator, cell.value, cell.status)
-        )
+        points.append(TrendPoint(month, cell.numerator, cell.denominator, cell.value, cell.status))
     return points
 
 

@@ -152,9 +152,8 @@ class Unit:
             "most": limit,
         }
         found: dict[str, Place] = {}
-        for statement in _searches(wanted.isascii(), self._connection.dialect.name)[
-            : 3 if len(wanted) > 1 else 2
-        ]:
+        statements = _searches(wanted.isascii(), self._connection.dialect.name)
+        for statement in statements if len(wanted) > 1 else statements[:2]:
             for row in self._connection.execute(statement, given):
                 found.setdefault(row.id, _place(row))
             if len(found) >= limit:

@@ -171,4 +171,4 @@ def site_answer(unit: Unit, place_id: str, month: str) -> Answer:
 
 
 def _answer(payload: Payload) -> Answer:
-    return Answer(payload.body, gzip.compress(payload.body, 9, mtime=0), payload.etag)
+    return Answer(payload.body, gzip.compress(payload.body, 6, mtime=0), payload.etag)

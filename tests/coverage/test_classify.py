@@ -61,6 +61,8 @@ def test_rank_and_order_agree(pairs: list[tuple[int | None, int | None]], layer:
     assert all(rank[a] >= rank[b] for a, b in zip(known, known[1:], strict=False))
     for a in known:
         better = (
-            value[known] > value[a] if layer.direction is Direction.HIGHER else value[known] < value[a]
+            value[known] > value[a]
+            if layer.direction is Direction.HIGHER
+            else value[known] < value[a]
         )
         assert rank[a] == 1 + int(better.sum())
