@@ -197,8 +197,8 @@ def _print_report(report: ImportReport, dry_run: bool) -> None:
         state = "与已有数据一致，无变化"
     typer.echo(f"{report.file}：{report.dataset or '未识别'}，{state}")
     typer.echo(
-        f"  读取 {report.rows_read:,} 行，有效 {report.rows_valid:,}，拒绝 {report.rows_rejected:,},"
-        f"跳过合计与说明 {report.rows_skipped:,}；"
+        f"  读取 {report.rows_read:,} 行，有效 {report.rows_valid:,}，"
+        f"拒绝 {report.rows_rejected:,}，跳过合计与说明 {report.rows_skipped:,}；"
         f"变化 {report.rows_changed:,}，未变 {report.rows_unchanged:,}"
     )
     for issue in report.issues.first(_SHOWN):

@@ -18,8 +18,21 @@ from loaders import registry as datasets
 LAYERS_FILE = Path(__file__).with_name("layers.toml")
 
 _REQUIRED = frozenset(
-    "title title_en group base_level numerator denominator factor unit direction breaks palette "
-    "help help_en".split()
+    {
+        "title",
+        "title_en",
+        "group",
+        "base_level",
+        "numerator",
+        "denominator",
+        "factor",
+        "unit",
+        "direction",
+        "breaks",
+        "palette",
+        "help",
+        "help_en",
+    }
 )
 _OPTIONAL = frozenset({"target", "site_kind"})
 

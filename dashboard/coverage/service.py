@@ -115,7 +115,8 @@ def _cells(
                 rank=int(rank[at]) if rank[at] > 0 else None,
                 change=_optional(change[at]),
                 reporting=int(np.nan_to_num(_number(row, "reporting"))),
-                expected=int(np.nan_to_num(_number(row, "expected"))),
+                # Only a leaf place that reported nothing has no row.
+                expected=1 if row is None else int(row.expected),
                 own_numerator=_optional(_number(row, "own_numerator")),
                 own_denominator=_optional(_number(row, "own_denominator")),
                 has_boundary=shape is not None,
@@ -219,19 +220,24 @@ def profile(unit: Unit, place_id: str, month: str) -> Profile:
 def trend(unit: Unit, place_id: str, layer_id: str) -> list[TrendPoint]:
     """One place's value in every published month, oldest first; gaps stay as points without value.
 
+    The place is looked up month by month, for it may have moved, begun or ended in between.
+
     Raises:
         DudaoError: LAYER_NOT_FOUND, or PLACE_NOT_FOUND when no month knows the place.
     """
     layer = registry.layer(layer_id)
     points = []
-    months = unit.months()
-    if not months:
-        return []
-    place = unit.place(place_id, month_end(months[-1]))
-    for month in months:
-        rows = unit.value_of(unit.snapshot(month), place)
-        cell = _cells(layer, [place], rows, None, {})[0]
+    known = False
+    for month in unit.months():
+        place = next(iter(unit.places([place_id], month_end(month))), None)
+        if place is None:
+            points.append(TrendPoint(month, None, None, None, Status.NO_DATA))
+            continue
+        known = True
+        cell = _cells(layer, [place], unit.value_of(unit.snapshot(month), place), None, {})[0]
         points.append(TrendPoint(month, cell.numerator, cell.denominator, cell.value, cell.status))
+    if points and not known:
+        unit.place(place_id, month_end(points[-1].month))
     return points
 
 

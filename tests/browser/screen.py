@@ -128,8 +128,13 @@ class Screen:
         """Wait until the page is about a place."""
         expect(self.here()).to_have_text(name, timeout=WITHIN_MS)
 
+    def settle(self) -> None:
+        """Wait until the page has run to its end: the table follows the map."""
+        self.page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
+
     def rows(self) -> list[str]:
         """Ids of the table's rows in order."""
+        self.settle()
         return [
             str(row.get_attribute("data-id"))
             for row in self.page.locator(".dd-table tbody tr").all()
@@ -137,5 +142,6 @@ class Screen:
 
     def picture(self, name: str) -> None:
         """Keep a screenshot for the eye."""
+        self.settle()
         self.page.wait_for_timeout(400)
         self.page.screenshot(path=self._out / f"{name}.png")

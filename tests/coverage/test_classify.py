@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -58,7 +60,7 @@ def test_rank_and_order_agree(pairs: list[tuple[int | None, int | None]], layer:
     assert sorted(order) == list(range(len(pairs)))
     known = [at for at in order if not np.isnan(value[at])]
     assert order[: len(known)] == known
-    assert all(rank[a] >= rank[b] for a, b in zip(known, known[1:], strict=False))
+    assert all(rank[a] >= rank[b] for a, b in pairwise(known))
     for a in known:
         better = (
             value[known] > value[a]

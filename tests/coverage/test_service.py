@@ -180,6 +180,18 @@ def test_trend_keeps_every_published_month(unit: Unit) -> None:
     ]
 
 
+def test_trend_of_a_place_nobody_knows_is_refused(unit: Unit) -> None:
+    with pytest.raises(DudaoError) as caught:
+        service.trend(unit, "X", "contract_coverage")
+    assert caught.value.code == "PLACE_NOT_FOUND"
+
+
+def test_a_village_that_reported_nothing_is_expected_to(unit: Unit) -> None:
+    cells = {cell.place.id: cell for cell in service.table(unit, view("T0")).cells}
+    assert (cells["T0V3"].reporting, cells["T0V3"].expected) == (0, 1)
+    assert (cells["T0V0"].reporting, cells["T0V0"].expected) == (1, 1)
+
+
 def test_institutions_take_their_status_from_the_layer_that_names_their_kind(unit: Unit) -> None:
     status = {s.institution.id: s.status for s in service.sites(unit, "C", "2026-10")}
     assert status == {
