@@ -25,7 +25,7 @@ from streamlit.web import bootstrap
 from dashboard.coverage.model import View
 from dashboard.settings import Settings
 from dashboard.store.unit import Unit
-from dashboard.ui import caches, state
+from dashboard.ui import caches, frame, state
 from dashboard.ui.assets import MEDIA_TYPES, asset_path
 from dashboard.ui.caches import Answer
 from geodata.errors import DudaoError, SystemProblem
@@ -49,7 +49,10 @@ def create_app(settings: Settings) -> st.App:
     caches.configure(settings)
     caches.store()
     return st.App(
-        APP_SCRIPT, routes=routes(), middleware=[Middleware(CanonicalAddress, settings=settings)]
+        APP_SCRIPT,
+        routes=routes(),
+        middleware=[Middleware(CanonicalAddress, settings=settings)],
+        on_script_error=frame.failed,
     )
 
 

@@ -20,38 +20,62 @@ _UNSAFE = str.maketrans(
 
 
 def feature_collection(
-    geometries: Any,
+    shapes: Any,
     ids: Sequence[str],
     properties: Sequence[Mapping[str, Any]],
     digits: int = 5,
 ) -> bytes:
     """A GeoJSON FeatureCollection in UTF-8, one feature per place in the given order.
 
-    Coordinates are rounded to `digits` decimals of a degree (5 is about a metre). Every vertex is
-    rounded by itself, so an edge two neighbours share stays one edge. Heights are dropped, a
-    missing geometry is ``null``. In properties a missing value (None, NaN, NA, NaT) is ``null``,
-    NumPy numbers are numbers; ``<``, ``>`` and ``&`` are escaped, so the document is safe inside
-    HTML.
+    Geometries as ``geometries``, properties as ``to_json``; a missing property value (None, NaN,
+    NA, NaT) is ``null``.
 
     Raises:
         ValueError: lengths differ, a coordinate is not finite, or a property is infinite.
         TypeError: a property is of a type JSON does not know.
     """
-    array = as_geometries(geometries)
+    array = as_geometries(shapes)
     if not len(array) == len(ids) == len(properties):
         raise ValueError(
             f"{len(array)} geometries, {len(ids)} ids and {len(properties)} property sets"
         )
+    features = [
+        f'{{"type":"Feature","id":{to_json(id)},"properties":{to_json(values)},"geometry":{shape}}}'
+        for id, values, shape in zip(
+            ids, map(_plain_values, properties), geometries(array, digits), strict=True
+        )
+    ]
+    return f'{{"type":"FeatureCollection","features":[{",".join(features)}]}}'.encode()
+
+
+def geometries(shapes: Any, digits: int = 5) -> list[str]:
+    """Each shape as the text of a GeoJSON geometry, ``null`` where there is none.
+
+    Coordinates are rounded to `digits` decimals of a degree (5 is about a metre). Every vertex is
+    rounded by itself, so an edge two neighbours share stays one edge. Heights are dropped.
+
+    Raises:
+        ValueError: a coordinate is not finite.
+    """
+    array = as_geometries(shapes)
     if not np.isfinite(shapely.get_coordinates(array)).all():
         raise ValueError("a coordinate is not a finite number")
     rounded = shapely.transform(shapely.force_2d(array), lambda c: np.round(c, digits) + 0.0)
-    shapes = shapely.to_geojson(_without_repeats(as_geometries(rounded)))
-    features = [
-        f'{{"type":"Feature","id":{_json(id)},"properties":{_json(values)},'
-        f'"geometry":{"null" if shape is None else shape}}}'
-        for id, values, shape in zip(ids, map(_plain_values, properties), shapes, strict=True)
-    ]
-    return f'{{"type":"FeatureCollection","features":[{",".join(features)}]}}'.encode()
+    texts = shapely.to_geojson(_without_repeats(as_geometries(rounded)))
+    return ["null" if text is None else str(text) for text in texts]
+
+
+def to_json(value: Any) -> str:
+    """Compact JSON; NumPy numbers are numbers, and ``<``, ``>``, ``&`` are escaped: safe in HTML.
+
+    Raises:
+        ValueError: a number is NaN or infinite.
+        TypeError: a value is of a type JSON does not know.
+    """
+    text = json.dumps(
+        value, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_plain
+    )
+    return text.translate(_UNSAFE)
 
 
 def _without_repeats(rounded: Geometries) -> Geometries:
@@ -66,13 +90,6 @@ def _without_repeats(rounded: Geometries) -> Geometries:
     result = rounded.copy()
     result[reducible] = shapely.remove_repeated_points(rounded[reducible])
     return result
-
-
-def _json(value: Any) -> str:
-    text = json.dumps(
-        value, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_plain
-    )
-    return text.translate(_UNSAFE)
 
 
 def _plain_values(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Sequence
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, Literal
 
@@ -25,11 +27,11 @@ from dashboard.coverage.model import (
     View,
     ViewTable,
 )
-from dashboard.store.model import Shape, Snapshot, month_end
+from dashboard.store.model import Pair, Shape, Siblings, Snapshot, month_end
 from dashboard.store.unit import Unit
 from geodata.crs import wgs84_to_gcj02
-from geodata.encode import feature_collection
-from geodata.model import Institution, Place
+from geodata.encode import feature_collection, geometries, to_json
+from geodata.model import Place
 
 SOURCE = "reported"
 
@@ -49,81 +51,100 @@ def drawn_place(unit: Unit, place: Place, month: str) -> Place:
     return unit.place(place.parent_id, on)
 
 
-def _by_place(rows: pd.DataFrame, layer: Layer) -> dict[str, Any]:
-    chosen = rows[
-        (rows["source"] == SOURCE)
-        & (rows["numerator_measure"] == layer.numerator)
-        & (rows["denominator_measure"] == layer.denominator)
-    ]
-    return {str(row.place_id): row for row in chosen.itertuples(index=False)}
+Columns = dict[str, classify.Floats]
+
+_COLUMNS = (
+    "numerator",
+    "denominator",
+    "reporting",
+    "expected",
+    "own_numerator",
+    "own_denominator",
+)
 
 
-def _number(found: Any, column: str) -> float:
-    if found is None:
-        return np.nan
-    number = getattr(found, column)
-    return np.nan if pd.isna(number) else float(number)
+def _columns(layer: Layer, places: Sequence[Place], siblings: Siblings | None) -> Columns:
+    """The layer's numbers of ``places``, in their order; NaN where a place has no row."""
+    found = siblings and siblings.get((SOURCE, Pair(layer.numerator, layer.denominator)))
+    if not found:
+        return {name: np.full(len(places), np.nan) for name in _COLUMNS}
+    at = np.array([found.at.get(place.id, -1) for place in places], dtype=np.int64)
+    return {name: np.where(at < 0, np.nan, getattr(found, name)[at]) for name in _COLUMNS}
 
 
 def _optional(number: float) -> float | None:
-    return None if np.isnan(number) else float(number)
+    return None if math.isnan(number) else number
 
 
-def _column(places: Sequence[Place], found: dict[str, Any], column: str) -> classify.Floats:
-    return np.array([_number(found.get(p.id), column) for p in places], dtype=np.float64)
+@dataclass(frozen=True, slots=True)
+class _Family:
+    """Sibling places with their values this month and the month before."""
+
+    places: list[Place]
+    now: Siblings
+    before: Siblings | None
+
+    def cells(
+        self, layer: Layer, shapes: Mapping[str, Shape], only: str | None = None
+    ) -> list[Cell]:
+        """One Cell for each place, ranked among all of them; for ``only`` one place if given."""
+        columns = _columns(layer, self.places, self.now)
+        value = classify.values(layer, columns["numerator"], columns["denominator"])
+        earlier = _columns(layer, self.places, self.before)
+        change = value - classify.values(layer, earlier["numerator"], earlier["denominator"])
+        lists = zip(
+            self.places,
+            *(columns[name].tolist() for name in _COLUMNS),
+            value.tolist(),
+            classify.class_indices(layer, value).tolist(),
+            classify.ranks(layer, value).tolist(),
+            change.tolist(),
+            strict=True,
+        )
+        return [
+            _cell(shapes.get(place.id), place, *row)
+            for place, *row in lists
+            if only is None or place.id == only
+        ]
 
 
-def _cells(
-    layer: Layer,
-    places: Sequence[Place],
-    rows: pd.DataFrame,
-    before: pd.DataFrame | None,
-    shapes: dict[str, Shape],
-) -> list[Cell]:
-    """One Cell for each of ``places`` (siblings), in their order."""
-    found = _by_place(rows, layer)
-    numerator = _column(places, found, "numerator")
-    denominator = _column(places, found, "denominator")
-    value = classify.values(layer, numerator, denominator)
-    index = classify.class_indices(layer, value)
-    rank = classify.ranks(layer, value)
-    if before is None:
-        change = np.full(len(places), np.nan)
+def _cell(
+    shape: Shape | None,
+    place: Place,
+    numerator: float,
+    denominator: float,
+    reporting: float,
+    expected: float,
+    own_numerator: float,
+    own_denominator: float,
+    value: float,
+    index: int,
+    rank: int,
+    change: float,
+) -> Cell:
+    if math.isnan(numerator) or math.isnan(denominator):
+        status = Status.NO_DATA
+    elif denominator == 0:
+        status = Status.NOT_APPLICABLE
     else:
-        earlier = _by_place(before, layer)
-        change = value - classify.values(
-            layer, _column(places, earlier, "numerator"), _column(places, earlier, "denominator")
-        )
-    cells = []
-    for at, place in enumerate(places):
-        row = found.get(place.id)
-        if np.isnan(numerator[at]) or np.isnan(denominator[at]):
-            status = Status.NO_DATA
-        elif denominator[at] == 0:
-            status = Status.NOT_APPLICABLE
-        else:
-            status = Status.OK
-        shape = shapes.get(place.id)
-        cells.append(
-            Cell(
-                place=place,
-                numerator=_optional(numerator[at]),
-                denominator=_optional(denominator[at]),
-                value=_optional(value[at]),
-                status=status,
-                class_index=int(index[at]) if index[at] >= 0 else None,
-                rank=int(rank[at]) if rank[at] > 0 else None,
-                change=_optional(change[at]),
-                reporting=int(np.nan_to_num(_number(row, "reporting"))),
-                # Only a leaf place that reported nothing has no row.
-                expected=1 if row is None else int(row.expected),
-                own_numerator=_optional(_number(row, "own_numerator")),
-                own_denominator=_optional(_number(row, "own_denominator")),
-                has_boundary=shape is not None,
-                indicative=shape is not None and shape.indicative,
-            )
-        )
-    return cells
+        status = Status.OK
+    return Cell(
+        place=place,
+        numerator=_optional(numerator),
+        denominator=_optional(denominator),
+        value=_optional(value),
+        status=status,
+        class_index=index if index >= 0 else None,
+        rank=rank if rank > 0 else None,
+        change=_optional(change),
+        # Only a leaf place that reported nothing has no row.
+        reporting=0 if math.isnan(reporting) else int(reporting),
+        expected=1 if math.isnan(expected) else int(expected),
+        own_numerator=_optional(own_numerator),
+        own_denominator=_optional(own_denominator),
+        has_boundary=shape is not None,
+        indicative=shape is not None and shape.indicative,
+    )
 
 
 def _earlier(unit: Unit, month: str) -> Snapshot | None:
@@ -131,28 +152,20 @@ def _earlier(unit: Unit, month: str) -> Snapshot | None:
     return unit.snapshot(before) if before in unit.months() else None
 
 
-def _family(
-    unit: Unit, place: Place, month: str
-) -> tuple[list[Place], pd.DataFrame, pd.DataFrame | None]:
-    """The place with its siblings, and their snapshot rows this month and the month before."""
-    snapshot, earlier = unit.snapshot(month), _earlier(unit, month)
+def _family_of(unit: Unit, place: Place, month: str) -> _Family:
+    """The place with its siblings."""
     if place.parent_id is None:
-        rows = unit.value_of(snapshot, place)
-        return [place], rows, unit.value_of(earlier, place) if earlier else None
-    siblings = unit.children(place.parent_id, month_end(month))
-    rows = unit.values(snapshot, place.parent_id)
-    return siblings, rows, unit.values(earlier, place.parent_id) if earlier else None
+        return _family(unit, [place], None, month)
+    return _family(unit, unit.children(place.parent_id, month_end(month)), place.parent_id, month)
 
 
-def _own_cell(
-    layer: Layer,
-    place: Place,
-    family: tuple[list[Place], pd.DataFrame, pd.DataFrame | None],
-    shapes: dict[str, Shape],
-) -> Cell:
-    places, rows, before = family
-    cells = _cells(layer, places, rows, before, shapes)
-    return next(cell for cell in cells if cell.place.id == place.id)
+def _family(unit: Unit, places: list[Place], parent_id: str | None, month: str) -> _Family:
+    earlier = _earlier(unit, month)
+    return _Family(
+        places,
+        unit.siblings(unit.snapshot(month), parent_id),
+        unit.siblings(earlier, parent_id) if earlier else None,
+    )
 
 
 def table(unit: Unit, view: View) -> ViewTable:
@@ -166,14 +179,8 @@ def table(unit: Unit, view: View) -> ViewTable:
     on = month_end(view.month)
     place = unit.place(view.place_id, on)
     children = unit.children(place.id, on)
-    earlier = _earlier(unit, view.month)
-    cells = _cells(
-        layer,
-        children,
-        unit.values(snapshot, place.id),
-        unit.values(earlier, place.id) if earlier else None,
-        unit.shapes([child.id for child in children], on),
-    )
+    shapes = unit.shapes([place.id, *(child.id for child in children)], on)
+    cells = _family(unit, children, place.id, view.month).cells(layer, shapes)
     order = classify.worst_first(
         layer,
         *(
@@ -185,12 +192,13 @@ def table(unit: Unit, view: View) -> ViewTable:
             )
         ),
     )
+    (own,) = _family_of(unit, place, view.month).cells(layer, shapes, only=place.id)
     return ViewTable(
         view=view,
         layer=layer,
         place=place,
         version=snapshot.version,
-        own=_own_cell(layer, place, _family(unit, place, view.month), unit.shapes([place.id], on)),
+        own=own,
         cells=tuple(cells[position] for position in order),
     )
 
@@ -202,16 +210,17 @@ def profile(unit: Unit, place_id: str, month: str) -> Profile:
         DudaoError: PLACE_NOT_FOUND or MONTH_NOT_FOUND.
     """
     on = month_end(month)
+    unit.snapshot(month)
     place = unit.place(place_id, on)
-    family = _family(unit, place, month)
+    family = _family_of(unit, place, month)
     shapes = unit.shapes([place.id], on)
     return Profile(
         place=place,
         month=month,
         ancestors=tuple(unit.ancestors(place, on)),
-        siblings=len(family[0]),
+        siblings=len(family.places),
         cells={
-            layer.id: _own_cell(layer, place, family, shapes)
+            layer.id: family.cells(layer, shapes, only=place.id)[0]
             for layer in registry.layers().values()
         },
     )
@@ -234,7 +243,8 @@ def trend(unit: Unit, place_id: str, layer_id: str) -> list[TrendPoint]:
             points.append(TrendPoint(month, None, None, None, Status.NO_DATA))
             continue
         known = True
-        cell = _cells(layer, [place], unit.value_of(unit.snapshot(month), place), None, {})[0]
+        family = _Family([place], unit.siblings(unit.snapshot(month), place.parent_id), None)
+        (cell,) = family.cells(layer, {})
         points.append(TrendPoint(month, cell.numerator, cell.denominator, cell.value, cell.status))
     if points and not known:
         unit.place(place_id, month_end(points[-1].month))
@@ -283,48 +293,86 @@ def sites(unit: Unit, place_id: str, month: str) -> list[Site]:
 
 
 def _home_cells(unit: Unit, homes: Iterable[str], layer: Layer, month: str) -> dict[str, Cell]:
-    snapshot, on = unit.snapshot(month), month_end(month)
-    places = unit.places(homes, on)
-    cells: dict[str, Cell] = {}
-    for parent_id in {place.parent_id for place in places}:
-        family = [place for place in places if place.parent_id == parent_id]
-        rows = (
-            unit.value_of(snapshot, family[0])
-            if parent_id is None
-            else unit.values(snapshot, parent_id)
-        )
-        cells |= {cell.place.id: cell for cell in _cells(layer, family, rows, None, {})}
-    return cells
+    snapshot = unit.snapshot(month)
+    below: defaultdict[str | None, list[Place]] = defaultdict(list)
+    for place in unit.places(homes, month_end(month)):
+        below[place.parent_id].append(place)
+    return {
+        cell.place.id: cell
+        for parent_id, places in below.items()
+        for cell in _Family(places, unit.siblings(snapshot, parent_id), None).cells(layer, {})
+    }
 
 
 def _payload(body: bytes) -> Payload:
     return Payload(body, f'"{blake2b(body, digest_size=12).hexdigest()}"')
 
 
-def payload(unit: Unit, view: View, crs: MapCrs = "wgs84") -> Payload:
-    """The children of a view as a small GeoJSON FeatureCollection.
+@dataclass(frozen=True, slots=True)
+class Outlines:
+    """The drawn shapes of one view, encoded once for all its layers.
 
-    Properties: ``id``, ``n`` name, ``v`` value, ``a`` numerator, ``b`` denominator, ``c`` class
-    (-1 no data, -2 not applicable), ``r`` rank, ``x``, ``y`` label point, ``w`` label radius in
-    metres, ``i`` 1 where the boundary is indicative. ``crs`` gcj02 shifts the shapes for base
-    tiles drawn in that system.
-
-    Raises:
-        DudaoError: as ``table``.
+    Attributes:
+        features: place id -> the start of its GeoJSON feature, up to the properties, and the
+            properties that no layer changes.
+        digest: changes whenever a shape does; a page that drew it already keeps its polygons.
     """
-    shown = table(unit, view)
-    shapes = unit.shapes([cell.place.id for cell in shown.cells], month_end(view.month))
-    drawn = [cell for cell in shown.cells if cell.place.id in shapes]
-    found = [shapes[cell.place.id] for cell in drawn]
-    outlines = shapely.from_wkb(np.array([shape.wkb for shape in found], dtype=object))
-    labels = np.array([(s.label_lon, s.label_lat) for s in found], dtype=np.float64).reshape(-1, 2)
+
+    features: dict[str, tuple[str, dict[str, Any]]]
+    digest: str
+
+
+def outlines(unit: Unit, place_id: str, month: str, crs: MapCrs = "wgs84") -> Outlines:
+    """The children's shapes of one place in one month, ready for ``payload``.
+
+    Args:
+        crs: gcj02 shifts the shapes for base tiles drawn in that system.
+    """
+    on = month_end(month)
+    shapes = unit.shapes([child.id for child in unit.children(place_id, on)], on)
+    polygons = shapely.from_wkb(np.array([shape.wkb for shape in shapes.values()], dtype=object))
+    labels = np.array(
+        [(shape.label_lon, shape.label_lat) for shape in shapes.values()], dtype=np.float64
+    ).reshape(-1, 2)
     if crs == "gcj02":
-        outlines = shapely.transform(
-            outlines, lambda xy: np.column_stack(wgs84_to_gcj02(xy[:, 0], xy[:, 1]))
+        polygons = shapely.transform(
+            polygons, lambda xy: np.column_stack(wgs84_to_gcj02(xy[:, 0], xy[:, 1]))
         )
         labels = np.column_stack(wgs84_to_gcj02(labels[:, 0], labels[:, 1]))
-    properties = [
+    encoded = geometries(polygons)
+    return Outlines(
         {
+            place_id: (
+                f'{{"type":"Feature","id":{to_json(place_id)},"geometry":{geometry},"properties":',
+                {
+                    "x": round(label[0], 5),
+                    "y": round(label[1], 5),
+                    "w": round(shape.label_radius),
+                    "i": int(shape.indicative),
+                },
+            )
+            for (place_id, shape), label, geometry in zip(
+                shapes.items(), labels.tolist(), encoded, strict=True
+            )
+        },
+        blake2b("".join(encoded).encode(), digest_size=12).hexdigest(),
+    )
+
+
+def payload(shown: ViewTable, drawn: Outlines) -> Payload:
+    """The children of a view as a small GeoJSON FeatureCollection.
+
+    ``shapes`` is the outlines' digest. Properties: ``id``, ``n`` name, ``v`` value, ``a``
+    numerator, ``b`` denominator, ``c`` class (-1 no data, -2 not applicable), ``r`` rank, ``x``,
+    ``y`` label point, ``w`` label radius in metres, ``i`` 1 where the boundary is indicative.
+    """
+    features = []
+    for cell in shown.cells:
+        outline = drawn.features.get(cell.place.id)
+        if outline is None:
+            continue
+        start, fixed = outline
+        properties = {
             "id": cell.place.id,
             "n": cell.place.name,
             "v": cell.value,
@@ -332,14 +380,11 @@ def payload(unit: Unit, view: View, crs: MapCrs = "wgs84") -> Payload:
             "b": cell.denominator,
             "c": _class_code(cell),
             "r": cell.rank,
-            "x": round(float(label[0]), 5),
-            "y": round(float(label[1]), 5),
-            "w": round(shape.label_radius),
-            "i": int(cell.indicative),
+            **fixed,
         }
-        for cell, shape, label in zip(drawn, found, labels, strict=True)
-    ]
-    return _payload(feature_collection(outlines, [c.place.id for c in drawn], properties))
+        features.append(f"{start}{to_json(properties)}}}")
+    head = f'{{"type":"FeatureCollection","shapes":"{drawn.digest}","features":['
+    return _payload(f"{head}{','.join(features)}]}}".encode())
 
 
 def _class_code(cell: Cell) -> int:
@@ -348,41 +393,30 @@ def _class_code(cell: Cell) -> int:
     return -1 if cell.status is Status.NO_DATA else -2
 
 
-def site_payload(unit: Unit, place_id: str, month: str, crs: MapCrs = "wgs84") -> Payload:
-    """Institutions under a place as GeoJSON points: ``id``, ``n`` name, ``k`` kind, ``s`` status.
+def site_payload(found: Sequence[Site], crs: MapCrs = "wgs84") -> Payload:
+    """The institutions that have a point, as GeoJSON.
 
-    Raises:
-        DudaoError: as ``sites``.
+    Properties: ``id``, ``n`` name, ``k`` kind, ``s`` status. ``crs`` as ``outlines``.
     """
-    located = [(site, *point) for site in sites(unit, place_id, month) if (point := _point(site))]
-    lon = np.array([entry[1] for entry in located], dtype=np.float64)
-    lat = np.array([entry[2] for entry in located], dtype=np.float64)
+    located = [site for site in found if site.institution.lon is not None]
+    lon, lat = (
+        np.array([getattr(site.institution, axis) for site in located], dtype=np.float64)
+        for axis in ("lon", "lat")
+    )
     if crs == "gcj02":
         lon, lat = wgs84_to_gcj02(lon, lat)
-    features = [
-        {
-            "type": "Feature",
-            "id": site.institution.id,
-            "geometry": {"type": "Point", "coordinates": [round(float(x), 5), round(float(y), 5)]},
-            "properties": {
-                "id": site.institution.id,
-                "n": site.institution.name,
-                "k": site.institution.kind.value,
-                "s": site.status.value,
-            },
-        }
-        for (site, _, _), x, y in zip(located, lon, lat, strict=True)
-    ]
-    text = json.dumps(
-        {"type": "FeatureCollection", "features": features},
-        ensure_ascii=False,
-        separators=(",", ":"),
+    return _payload(
+        feature_collection(
+            shapely.points(lon, lat),
+            [site.institution.id for site in located],
+            [
+                {
+                    "id": site.institution.id,
+                    "n": site.institution.name,
+                    "k": site.institution.kind.value,
+                    "s": site.status.value,
+                }
+                for site in located
+            ],
+        )
     )
-    return _payload(text.encode())
-
-
-def _point(site: Site) -> tuple[float, float] | None:
-    institution: Institution = site.institution
-    if institution.lon is None or institution.lat is None:
-        return None
-    return institution.lon, institution.lat

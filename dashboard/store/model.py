@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from calendar import monthrange
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
@@ -64,6 +64,23 @@ class Snapshot:
     month: str
     version: int
     file: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PairValues:
+    """One pair's values of sibling places, as arrays; ``at`` gives a place's position in them."""
+
+    at: dict[str, int]
+    numerator: npt.NDArray[np.float64]
+    denominator: npt.NDArray[np.float64]
+    reporting: npt.NDArray[np.int64]
+    expected: npt.NDArray[np.int64]
+    own_numerator: npt.NDArray[np.float64]
+    own_denominator: npt.NDArray[np.float64]
+
+
+Siblings = Mapping[tuple[str, Pair], PairValues]
+"""(source, pair) -> the values of the places below one parent in one snapshot."""
 
 
 class BatchState(StrEnum):

@@ -17,13 +17,20 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from dashboard.store.engine import COLUMNS
-from dashboard.store.model import Snapshot
+from dashboard.store.model import Pair, PairValues, Siblings, Snapshot
 from geodata.errors import SystemProblem
 
 ROW_GROUP = 2_048
 """Rows in a row group: a view of 300 villages and four pairs reads one or two of them."""
 
 _OPEN_FILES = 256
+_REMEMBERED = 1_024
+"""Families kept decoded: a trend of 36 months over a few dozen parents."""
+
+_KEY = ("source", "numerator_measure", "denominator_measure")
+_NUMBERS = (
+    "numerator", "denominator", "reporting", "expected", "own_numerator", "own_denominator",
+)  # fmt: skip
 _TEMPORARY = ".part"
 
 
@@ -42,6 +49,7 @@ class Snapshots:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._indexes: OrderedDict[str, _Index] = OrderedDict()
+        self._siblings: OrderedDict[tuple[str, str], Siblings] = OrderedDict()
         self._lock = Lock()
 
     def write(self, month: str, version: int, rows: pa.Table) -> Snapshot:
@@ -67,18 +75,36 @@ class Snapshots:
         _sync_directory(self._directory)
         return Snapshot(month, version, name)
 
+    def siblings(self, snapshot: Snapshot, parent_id: str) -> Siblings:
+        """Values of the places directly below ``parent_id``, by pair; remembered for a while."""
+        key = (snapshot.file, parent_id)
+        with self._lock:
+            found = self._siblings.get(key)
+            if found is not None:
+                self._siblings.move_to_end(key)
+                return found
+        made = _by_pair(self._rows(snapshot, parent_id))
+        with self._lock:
+            self._siblings[key] = made
+            while len(self._siblings) > _REMEMBERED:
+                self._siblings.popitem(last=False)
+        return made
+
     def values(self, snapshot: Snapshot, parent_id: str) -> pd.DataFrame:
         """Rows of the places directly below ``parent_id``, in ``COLUMNS``."""
+        return _frame(self._rows(snapshot, parent_id))
+
+    def _rows(self, snapshot: Snapshot, parent_id: str) -> pa.Table:
         index = self._index(snapshot)
         wanted = range(bisect_left(index.last, parent_id), bisect_right(index.first, parent_id))
         if not wanted:
-            return _frame(index.metadata.schema.to_arrow_schema().empty_table())
+            return index.metadata.schema.to_arrow_schema().empty_table()
         try:
             with pq.ParquetFile(self._directory / snapshot.file, metadata=index.metadata) as file:
                 rows = file.read_row_groups(list(wanted), use_threads=False)
         except FileNotFoundError as error:
             raise _gone(snapshot) from error
-        return _frame(rows.filter(pc.equal(rows["parent_id"], parent_id)))
+        return rows.filter(pc.equal(rows["parent_id"], parent_id))
 
     def _index(self, snapshot: Snapshot) -> _Index:
         with self._lock:
@@ -115,6 +141,23 @@ class Snapshots:
         """Delete files by name."""
         for name in files:
             (self._directory / name).unlink(missing_ok=True)
+
+
+def _by_pair(rows: pa.Table) -> Siblings:
+    """Split rows by source and pair, each as arrays."""
+    places = rows["place_id"].to_pylist()
+    positions: dict[tuple[str, str, str], list[int]] = {}
+    names = (rows[name].to_pylist() for name in _KEY)
+    for position, key in enumerate(zip(*names, strict=True)):
+        positions.setdefault(key, []).append(position)
+    numbers = [rows[name].to_numpy() for name in _NUMBERS]
+    return {
+        (source, Pair(top, bottom)): PairValues(
+            {places[position]: at for at, position in enumerate(chosen)},
+            *(column[chosen] for column in numbers),
+        )
+        for (source, top, bottom), chosen in positions.items()
+    }
 
 
 def _frame(rows: pa.Table) -> pd.DataFrame:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 from datetime import date
-from functools import cache
+from functools import cache, cached_property
 from itertools import islice
 from typing import Any
 from unicodedata import normalize as normalise
@@ -31,7 +31,7 @@ from sqlalchemy import (
 
 from dashboard.store import database
 from dashboard.store.facts import Facts
-from dashboard.store.model import Batch, BatchState, Shape, Snapshot, month_end
+from dashboard.store.model import Batch, BatchState, Shape, Siblings, Snapshot, month_end
 from dashboard.store.pinyin import fold
 from dashboard.store.snapshots import Snapshots
 from dashboard.store.tables import batch, boundary, institution, meta, place, snapshot
@@ -63,6 +63,7 @@ class Unit:
         self._connection = connection
         self._facts = facts
         self._snapshots = snapshots
+        self._children: dict[tuple[str, date], list[Place]] = {}
 
     # Places
 
@@ -124,7 +125,13 @@ class Unit:
 
     def children(self, place_id: str, on: date) -> list[Place]:
         """The places directly below, by level and id."""
-        return self._places(place.c.parent_id == place_id, on, order=(place.c.level, place.c.id))
+        found = self._children.get((place_id, on))
+        if found is None:
+            found = self._places(
+                place.c.parent_id == place_id, on, order=(place.c.level, place.c.id)
+            )
+            self._children[place_id, on] = found
+        return list(found)
 
     def ancestors(self, below: Place, on: date) -> list[Place]:
         """The places above, root first, without the place itself."""
@@ -206,6 +213,19 @@ class Unit:
         )
         return [_institution(row) for row in self._connection.execute(statement)]
 
+    def institution_counts(self, home: Place, on: date) -> dict[InstitutionKind, tuple[int, int]]:
+        """By kind: how many institutions lie at or under a place, how many of them lack a point."""
+        statement = (
+            select(institution.c.kind, func.count(), func.count(institution.c.lon))
+            .join(place, place.c.id == institution.c.place_id)
+            .where(_under(home.path), _valid(on))
+            .group_by(institution.c.kind)
+        )
+        return {
+            InstitutionKind(kind): (total, total - located)
+            for kind, total, located in self._connection.execute(statement)
+        }
+
     def institution(self, institution_id: str) -> Institution:
         """One institution.
 
@@ -246,10 +266,16 @@ class Unit:
 
     # Values
 
+    @cached_property
+    def _published(self) -> dict[str, Snapshot]:
+        statement = select(snapshot.c.month, snapshot.c.version, snapshot.c.file).order_by(
+            snapshot.c.month, snapshot.c.version
+        )
+        return {row.month: Snapshot(*row) for row in self._connection.execute(statement)}
+
     def months(self) -> list[str]:
         """Published months, ascending."""
-        statement = select(snapshot.c.month).distinct().order_by(snapshot.c.month)
-        return list(self._connection.execute(statement).scalars())
+        return list(self._published)
 
     def snapshot(self, month: str) -> Snapshot:
         """The published snapshot of a month: its highest version.
@@ -257,14 +283,9 @@ class Unit:
         Raises:
             DudaoError: MONTH_NOT_FOUND names the months there are, MONTH_FORM.
         """
-        row = self._connection.execute(
-            select(snapshot.c.month, snapshot.c.version, snapshot.c.file)
-            .where(snapshot.c.month == month)
-            .order_by(snapshot.c.version.desc())
-            .limit(1)
-        ).first()
-        if row is not None:
-            return Snapshot(*row)
+        found = self._published.get(month)
+        if found is not None:
+            return found
         month_end(month)
         months = self.months()
         known = f"现有月份:{months[0]} 至 {months[-1]}(共 {len(months)} 个)" if months else ""
@@ -284,6 +305,10 @@ class Unit:
         value); a place with none below has rows only for the pairs it reported.
         """
         return self._snapshots.values(published, parent_id)
+
+    def siblings(self, published: Snapshot, parent_id: str | None) -> Siblings:
+        """The same values as arrays by source and pair; None for the roots' own."""
+        return self._snapshots.siblings(published, parent_id or "")
 
     def value_of(self, published: Snapshot, of: Place) -> pd.DataFrame:
         """The rows of one place, columns as ``values``."""
@@ -333,9 +358,13 @@ class Unit:
 
     # State
 
+    @cached_property
+    def _meta(self) -> dict[str, str]:
+        return {row.key: row.value for row in self._connection.execute(select(meta))}
+
     def meta(self, key: str) -> str | None:
-        """One entry of the meta table."""
-        return self._connection.execute(select(meta.c.value).where(meta.c.key == key)).scalar()
+        """One entry of the meta table, as it was when this unit first asked."""
+        return self._meta.get(key)
 
     def places_version(self) -> int:
         """Counts up whenever a place, a boundary or an institution changes: part of cache keys."""

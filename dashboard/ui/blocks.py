@@ -6,7 +6,6 @@ autoescaping; a click sends the link's address back, which is parsed like any ot
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -55,22 +54,18 @@ def show(
     key: str,
     markup: str,
     selected: str | None = None,
-    after: Callable[[], None] | None = None,
 ) -> None:
     """Show markup; a click on one of its ``?…`` links moves the page there.
 
     Args:
         key: stable name of the block, also its CSS class ``st-key-<key>``.
         selected: ``data-id`` of the row to mark.
-        after: called once a link was followed.
     """
 
     def clicked() -> None:
         href = st.session_state[key].go
         if href:
             state.follow(href)
-            if after is not None:
-                after()
 
     _block()(
         key=key,

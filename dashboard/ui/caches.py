@@ -9,17 +9,20 @@ from __future__ import annotations
 
 import gzip
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from threading import Lock
 from typing import Generic, TypeVar, cast
 
 from dashboard.coverage import service
 from dashboard.coverage.model import Payload, Profile, Site, View, ViewTable
+from dashboard.coverage.service import MapCrs, Outlines
 from dashboard.settings import Settings
 from dashboard.store import Store
+from dashboard.store.model import month_end
 from dashboard.store.unit import Unit
 from dashboard.ui.tiles import Tiles
+from geodata.model import InstitutionKind, Place
 
 Value = TypeVar("Value")
 _lock = Lock()
@@ -72,6 +75,8 @@ _tables: Memory[ViewTable] = Memory(256)
 _profiles: Memory[Profile] = Memory(512)
 _sites: Memory[list[Site]] = Memory(64)
 _answers: Memory[Answer] = Memory(256)
+_outlines: Memory[Outlines] = Memory(64)
+_counts: Memory[Mapping[InstitutionKind, tuple[int, int]]] = Memory(512)
 _markup: Memory[object] = Memory(512)
 
 
@@ -80,7 +85,7 @@ def configure(settings: Settings) -> None:
     with _lock:
         store, _Process.store = _Process.store, None
         _Process.settings = settings
-    for memory in (_tables, _profiles, _sites, _answers, _markup):
+    for memory in (_tables, _profiles, _sites, _answers, _outlines, _counts, _markup):
         memory.clear()
     if store is not None:
         store.close()
@@ -134,8 +139,8 @@ def profile(unit: Unit, place_id: str, month: str, version: str) -> Profile:
 
 def history(unit: Unit) -> tuple[object, ...]:
     """What a trend is computed from: every published month's version."""
-    months = unit.months()
-    return unit.places_version(), *((month, unit.snapshot(month).version) for month in months)
+    published = ((month, unit.snapshot(month).version) for month in unit.months())
+    return unit.places_version(), *published
 
 
 def sites(unit: Unit, place_id: str, month: str, version: str) -> list[Site]:
@@ -152,22 +157,43 @@ def layer_answer(unit: Unit, view: View) -> Answer:
     """The body of ``/layers``.
 
     Raises:
-        DudaoError: as ``service.payload``.
+        DudaoError: as ``service.table``.
     """
     crs = tiles().crs
-    key = ("layer", view, version(unit, view.month), crs)
-    return _answers.get(key, lambda: _answer(service.payload(unit, view, crs)))
+    computed = version(unit, view.month)
+    return _answers.get(
+        ("layer", view, computed, crs),
+        lambda: _answer(
+            service.payload(table(unit, view, computed), _drawn_outlines(unit, view, crs))
+        ),
+    )
+
+
+def _drawn_outlines(unit: Unit, view: View, crs: MapCrs) -> Outlines:
+    key = (view.place_id, view.month, unit.places_version(), crs)
+    return _outlines.get(key, lambda: service.outlines(unit, view.place_id, view.month, crs))
 
 
 def site_answer(unit: Unit, place_id: str, month: str) -> Answer:
     """The body of ``/sites``.
 
     Raises:
-        DudaoError: as ``service.site_payload``.
+        DudaoError: as ``service.sites``.
     """
     crs = tiles().crs
-    key = ("site", place_id, month, version(unit, month), crs)
-    return _answers.get(key, lambda: _answer(service.site_payload(unit, place_id, month, crs)))
+    computed = version(unit, month)
+    return _answers.get(
+        ("site", place_id, month, computed, crs),
+        lambda: _answer(service.site_payload(sites(unit, place_id, month, computed), crs)),
+    )
+
+
+def site_counts(unit: Unit, place: Place, month: str) -> Mapping[InstitutionKind, tuple[int, int]]:
+    """``Unit.institution_counts``, remembered."""
+    return _counts.get(
+        (place.id, month, unit.places_version()),
+        lambda: unit.institution_counts(place, month_end(month)),
+    )
 
 
 def _answer(payload: Payload) -> Answer:

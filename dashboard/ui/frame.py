@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -12,6 +13,8 @@ from dashboard.ui import blocks, caches, escape, state, texts
 from dashboard.ui.assets import STATIC
 from dashboard.ui.texts import _
 from geodata.errors import DudaoError
+
+_log = logging.getLogger(__name__)
 
 
 @cache
@@ -33,12 +36,28 @@ def open_page() -> None:
 
 @contextmanager
 def reporting() -> Iterator[None]:
-    """Show a DudaoError where the page would have been: what, where, how to mend."""
+    """Show an error where the page would have been: what, where, how to mend."""
     try:
         yield
-    except DudaoError as error:
-        told = escape.markdown(f"{error.message}{error.remedy}")
-        st.error(f"{told}  \n{escape.markdown(error.code)}")
+    except Exception as error:
+        failed(error)
+
+
+def failed(error: Exception) -> bool:
+    """Say an error in plain words and keep an unexpected one in the log; True for Streamlit.
+
+    Streamlit's own way of showing one is English and may hold a traceback.
+    """
+    if isinstance(error, DudaoError):
+        told, code = f"{error.message}{error.remedy}", error.code
+    else:
+        _log.error("page failed", exc_info=error)
+        told, code = (
+            _("页面出错了。请刷新页面;若仍出错,请把出现的时间告诉维护人员。"),
+            "PAGE_FAILED",
+        )
+    st.error(f"{escape.markdown(told)}  \n{escape.markdown(code)}")
+    return True
 
 
 def tell(problems: tuple[str, ...]) -> None:

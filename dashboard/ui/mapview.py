@@ -14,6 +14,7 @@ from dashboard.ui import blocks, caches, charts, escape, format, panel, search, 
 from dashboard.ui import map as drawing
 from dashboard.ui.state import Address
 from dashboard.ui.texts import LANGUAGES, _, group_name, language, layer_title
+from geodata.errors import DudaoError
 from geodata.model import Institution, Place
 
 
@@ -171,8 +172,8 @@ class MapView:
         drawing.show(caches.tiles(), config, _picked)
 
     def _unlocated(self) -> int:
-        found = self.unit.institutions(self.shown.place, month_end(self.address.month))
-        return sum(institution.lon is None for institution in found)
+        counts = caches.site_counts(self.unit, self.shown.place, self.address.month)
+        return sum(unlocated for _total, unlocated in counts.values())
 
     def panel(self) -> None:
         """The place's profile, its trend and its institutions."""
@@ -190,9 +191,11 @@ class MapView:
         return charts.markup(self.layer, points)
 
     def _institutions(self) -> str:
-        found = self.unit.institutions(self.place, month_end(self.address.month))
-        listed = self._sites(self.place.id) if len(found) <= panel.LISTED_SITES else []
-        return panel.institutions_markup(found, listed, self.address)
+        counts = caches.site_counts(self.unit, self.place, self.address.month)
+        kinds = {kind: total for kind, (total, _unlocated) in counts.items()}
+        few = sum(kinds.values()) <= panel.LISTED_SITES
+        listed = self._sites(self.place.id) if few else []
+        return panel.institutions_markup(kinds, listed, self.address)
 
     def _profile(self) -> str:
         opened = None
@@ -200,7 +203,8 @@ class MapView:
         if self.site is not None:
             home = self.unit.place(self.site.place_id, month_end(self.address.month))
             opened = next(
-                found for found in self._sites(home.id) if found.institution.id == self.site.id
+                (found for found in self._sites(home.id) if found.institution.id == self.site.id),
+                None,
             )
         return panel.markup(self.profile, self.address, opened, home)
 
@@ -228,5 +232,9 @@ def _picked() -> None:
         state.go(place=chosen)
         return
     with caches.store().unit() as unit:
-        home = unit.institution(chosen).place_id
+        try:
+            home = unit.institution(chosen).place_id
+        except DudaoError:  # gone since the map was drawn: the page says so
+            state.go(site=chosen)
+            return
     state.go(place=home, site=chosen)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 from typing import Any
@@ -191,28 +190,28 @@ def _site_card(site: Site, home: Place | None, address: Address) -> dict[str, An
 
 
 def institutions_markup(
-    found: Sequence[Institution], listed: Sequence[Site], address: Address
+    kinds: Mapping[InstitutionKind, int], listed: Sequence[Site], address: Address
 ) -> str:
     """The institutions under a place.
 
     Args:
-        found: all of them, counted by kind.
+        kinds: how many of each kind.
         listed: the same with their status where they are few enough to be listed, else nothing.
     """
-    kinds = Counter(institution.kind for institution in found)
+    total = sum(kinds.values())
     note = ""
-    if not found:
+    if not total:
         note = _("没有登记的医疗机构。导入机构表后在此列出。")
     elif not listed:
         note = _("机构较多,进入乡镇后逐个列出。")
     order = {SiteStatus.UNMET: 0, SiteStatus.NO_DATA: 1, SiteStatus.MET: 2}
     return blocks.render(
         "institutions.html",
-        total=_("{count} 个").format(count=format.number(len(found))),
+        total=_("{count} 个").format(count=format.number(total)),
         kinds=[
             {"kind": kind_name(kind), "count": format.number(kinds[kind])}
             for kind in InstitutionKind
-            if kinds[kind]
+            if kinds.get(kind)
         ],
         sites=[
             _site_row(site, address)

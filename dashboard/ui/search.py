@@ -13,7 +13,6 @@ from dashboard.ui.state import Address
 from dashboard.ui.texts import _
 from geodata.model import Place
 
-KEY = "search"
 LIMIT = 12
 PAUSE = "300ms"
 
@@ -37,16 +36,11 @@ def landing(found: list[Place], text: str) -> Place | None:
     return found[0] if len(found) == 1 and wanted.isascii() else None
 
 
-def _clear() -> None:
-    st.session_state[KEY] = ""
-
-
 def _typed(month: str) -> None:
-    text = st.session_state[KEY]
+    text = st.session_state[state.SEARCH]
     with caches.store().unit() as unit:
         place = landing(find(unit, text, month), text)
     if place is not None:
-        _clear()
         state.go(place=place.id)
 
 
@@ -63,7 +57,7 @@ def show(unit: Unit, address: Address) -> None:
     """The search box with its results under it."""
     text = st.text_input(
         _("搜索"),
-        key=KEY,
+        key=state.SEARCH,
         placeholder=_("搜索地名、拼音首字母或代码"),
         label_visibility="collapsed",
         live=PAUSE,
@@ -84,5 +78,4 @@ def show(unit: Unit, address: Address) -> None:
                 text=text
             ),
         ),
-        after=_clear,
     )

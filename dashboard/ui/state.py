@@ -6,10 +6,10 @@ Back changes it, so the address is the only state: widgets and clicks write it, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl, quote_plus, urlencode
 
 import streamlit as st
 
@@ -23,6 +23,9 @@ from geodata.errors import DudaoError
 from geodata.model import Institution, Place
 
 _KEY = "address"
+SEARCH = "search"
+"""Key of the search box."""
+
 FIELDS = ("place", "layer", "month", "site", "lang")
 
 
@@ -61,6 +64,13 @@ class Address:
         if "place" in changes and "site" not in changes:
             changes["site"] = None
         return replace(self, **changes)
+
+    def links(self) -> Callable[[str], str]:
+        """What makes the link to the same view of another place, many times over."""
+        params = self.moved(place="").params()
+        del params["place"]
+        tail = urlencode(params)
+        return lambda place_id: f"?place={quote_plus(place_id)}&{tail}"
 
     def href(self, **changes: Any) -> str:
         """The link to the view after a change: ``?place=…``."""
@@ -101,7 +111,7 @@ def parse(params: Mapping[str, str], unit: Unit, default_lang: str = "zh") -> Re
     root = unit.root()
     month = _month(params.get("month"), unit.months(), problems)
     place = _place(params.get("place"), month, root, unit, problems)
-    site = _site(params.get("site"), unit, problems)
+    site = _site(params.get("site"), month, unit, problems)
     address = Address(place.id, layer, month, site.id if site else None, lang, default_lang)
     return Resolved(address, place, site, tuple(problems))
 
@@ -163,14 +173,17 @@ def _told(wanted: str, month: str, shown: Place) -> str:
     )
 
 
-def _site(wanted: str | None, unit: Unit, problems: list[str]) -> Institution | None:
+def _site(wanted: str | None, month: str, unit: Unit, problems: list[str]) -> Institution | None:
+    """The institution asked for, if it and the place it belongs to exist in the month."""
     if not wanted:
         return None
     try:
-        return unit.institution(wanted)
+        found = unit.institution(wanted)
+        unit.place(found.place_id, month_end(month))
     except DudaoError:
-        problems.append(_("没有代码为“{site}”的机构。").format(site=wanted))
+        problems.append(_("{month}没有代码为“{site}”的机构。").format(month=month, site=wanted))
         return None
+    return found
 
 
 def remember(address: Address) -> None:
@@ -185,10 +198,16 @@ def go(**changes: Any) -> None:
     """
     address: Address | None = st.session_state.get(_KEY)
     if address is not None:
-        st.query_params.from_dict(address.moved(**changes).params())
+        _write(address.moved(**changes).params())
 
 
 def follow(href: str) -> None:
     """Move to the view of a clicked link written by ``Address.href``."""
     given = {key: text for key, text in parse_qsl(href.removeprefix("?")) if key in FIELDS}
-    st.query_params.from_dict(given)
+    _write(given)
+
+
+def _write(params: dict[str, str]) -> None:
+    """One assignment, so one history entry; a search that was open has done its work."""
+    st.query_params.from_dict(params)
+    st.session_state[SEARCH] = ""

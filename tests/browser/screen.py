@@ -46,14 +46,25 @@ class Screen:
 
     @property
     def frame(self) -> Frame:
-        """The map's frame, the one and only."""
-        frames = [frame for frame in self.page.frames if "streamlit_folium" in frame.url]
+        """The map's frame, the one and only; waits until it has an address."""
+        for _ in range(WITHIN_MS // 50):
+            frames = [frame for frame in self.page.frames if "streamlit_folium" in frame.url]
+            if frames:
+                break
+            self.page.wait_for_timeout(50)
         assert len(frames) == 1
         return frames[0]
 
     def params(self) -> dict[str, str]:
         """The view in the address bar."""
         return dict(parse_qsl(urlsplit(self.page.url).query))
+
+    def params_when(self, name: str) -> str:
+        """Wait until the address bar has a parameter and give its value."""
+        self.page.wait_for_function(
+            "name => new URLSearchParams(location.search).has(name)", arg=name
+        )
+        return self.params()[name]
 
     def wait_params(self, **wanted: str) -> None:
         """Wait until the address bar says so."""

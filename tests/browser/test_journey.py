@@ -14,6 +14,13 @@ from tests.browser.conftest import OpenScreen
 
 pytestmark = pytest.mark.browser
 
+ON_TOP = """() => {
+  const results = document.querySelector(".dd-results");
+  const box = results.getBoundingClientRect();
+  return [box.top + 5, box.bottom - 5].every(y =>
+    results.contains(document.elementFromPoint(box.left + 20, y)));
+}"""
+
 CITY, COUNTY, TOWN, VILLAGE = "131000000000", "131025000000", "131025100000", "131025100240"
 ZONE = "131071000000"
 CLINIC = f"{VILLAGE}-W1"
@@ -138,6 +145,8 @@ def test_search_lists_what_it_found(open_screen: OpenScreen, text: str) -> None:
     screen = open_screen()
     screen.page.get_by_placeholder("搜索地名").fill(text)
     found = screen.page.locator(".dd-results a").filter(has_text="廊坊市 › 大城县")
+    found.first.wait_for()
+    assert screen.page.evaluate(ON_TOP)
     screen.picture("5-search")
     found.get_by_text("平舒镇", exact=True).first.click()
     screen.wait_drawn(f"/{TOWN}/")

@@ -13,7 +13,8 @@ CITY, COUNTY, TOWN = "131000000000", "131025000000", "131025100000"
 
 TOO_SMALL = """() => [...document.querySelectorAll("a, button, input, [role=button]")]
   .filter(e => e.checkVisibility() && e.closest("[data-testid=stMain], [data-testid=stHeader]"))
-  .map(e => [e, (e.closest("tr") || e).getBoundingClientRect(), e.getBoundingClientRect()])
+  .map(e => [e, (e.closest("tr, [data-testid=stTextInputRootElement]") || e)
+    .getBoundingClientRect(), e.getBoundingClientRect()])
   .filter(([e, target, own]) => own.width > 1 && Math.min(target.height, target.width) < 43.5)
   .map(([e, target]) => `${e.tagName} ${e.textContent} ${target.width}x${target.height}`)"""
 

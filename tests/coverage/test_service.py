@@ -13,7 +13,7 @@ import pytest
 import shapely
 
 from dashboard.coverage import registry, service
-from dashboard.coverage.model import SiteStatus, Status, View
+from dashboard.coverage.model import Payload, SiteStatus, Status, View
 from dashboard.store import Store
 from dashboard.store.commit import commit
 from dashboard.store.model import Change
@@ -103,6 +103,11 @@ def unit(store: Store) -> Iterator[Unit]:
 
 def view(place: str, month: str = "2026-10", layer: str = "contract_coverage") -> View:
     return View(place_id=place, layer_id=layer, month=month)
+
+
+def drawn(unit: Unit, shown: View, crs: service.MapCrs = "wgs84") -> Payload:
+    outlines = service.outlines(unit, shown.place_id, shown.month, crs)
+    return service.payload(service.table(unit, shown), outlines)
 
 
 def test_children_come_worst_first_with_every_kind_of_missing(unit: Unit) -> None:
@@ -201,12 +206,12 @@ def test_institutions_take_their_status_from_the_layer_that_names_their_kind(uni
         "K3": SiteStatus.NO_DATA,
         "H": SiteStatus.NOT_APPLICABLE,
     }
-    body = json.loads(service.site_payload(unit, "C", "2026-10").body)
+    body = json.loads(service.site_payload(service.sites(unit, "C", "2026-10")).body)
     assert [f["properties"]["id"] for f in body["features"]] == ["K0", "K1", "K2", "K3"]
 
 
 def test_the_payload_is_what_the_table_says(unit: Unit) -> None:
-    payload = service.payload(unit, view("T0"))
+    payload = drawn(unit, view("T0"))
     features = {f["properties"]["id"]: f for f in json.loads(payload.body)["features"]}
     assert set(features) == {"T0V0", "T0V1", "T0V2"}
     first = features["T0V0"]["properties"]
@@ -215,13 +220,13 @@ def test_the_payload_is_what_the_table_says(unit: Unit) -> None:
     )  # fmt: skip
     assert features["T0V2"]["properties"]["c"] == -2
     assert first["i"] == 1 and first["w"] > 1000
-    assert service.payload(unit, view("T0")).etag == payload.etag
-    assert service.payload(unit, view("T0", "2026-08")).etag != payload.etag
+    assert drawn(unit, view("T0")).etag == payload.etag
+    assert drawn(unit, view("T0", "2026-08")).etag != payload.etag
 
 
 def test_the_payload_moves_with_tiles_drawn_in_gcj02(unit: Unit) -> None:
-    plain = json.loads(service.payload(unit, view("C")).body)["features"][0]
-    moved = json.loads(service.payload(unit, view("C"), "gcj02").body)["features"][0]
+    plain = json.loads(drawn(unit, view("C")).body)["features"][0]
+    moved = json.loads(drawn(unit, view("C"), "gcj02").body)["features"][0]
     x, y = plain["geometry"]["coordinates"][0][0]
     lon, lat = wgs84_to_gcj02(np.array([x]), np.array([y]))
     assert moved["geometry"]["coordinates"][0][0] == pytest.approx([lon[0], lat[0]], abs=2e-5)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import re
 
+import pytest
 import streamlit_folium
 from pytest import MonkeyPatch
 
 from dashboard.coverage import service
 from dashboard.coverage.model import View
 from dashboard.settings import Settings
+from dashboard.settings import Tiles as Source
 from dashboard.store import Unit
 from dashboard.ui import map as drawing
 from dashboard.ui.state import Address
@@ -18,20 +20,25 @@ from dashboard.ui.tiles import Tiles
 
 from .conftest import COUNTY, LATEST, TOWN, VILLAGE
 
+NO_TILES = Tiles()
 HOSTILE = "</script>`${alert(1)}`'\"<b>"
 
 
-def sent(monkeypatch: MonkeyPatch, *configs: dict[str, object]) -> list[dict[str, object]]:
+def sent(
+    monkeypatch: MonkeyPatch, *configs: dict[str, object], tiles: Tiles = NO_TILES
+) -> list[dict[str, object]]:
     """What streamlit-folium would send to the browser for each configuration."""
     calls: list[dict[str, object]] = []
     monkeypatch.setattr(streamlit_folium, "_component_func", lambda **call: calls.append(call))
     for config in configs:
-        drawing.show(Tiles(), config, lambda: None)
+        drawing.show(tiles, config, lambda: None)
     return calls
 
 
-def test_only_the_carrier_changes_between_views(monkeypatch: MonkeyPatch) -> None:
-    first, second, third = sent(monkeypatch, {"url": "a"}, {"url": "b"}, {"url": "a"})
+@pytest.mark.parametrize("source", list(Source))
+def test_only_the_carrier_changes_between_views(monkeypatch: MonkeyPatch, source: Source) -> None:
+    tiles = Tiles.of(Settings(tiles=source, tianditu_key="KEY"))
+    first, second, third = sent(monkeypatch, {"url": "a"}, {"url": "b"}, {"url": "a"}, tiles=tiles)
     changed = {name for name in first if first[name] != second[name] and name != "on_change"}
     assert changed == {"feature_group"}
     assert first["feature_group"] == third["feature_group"]

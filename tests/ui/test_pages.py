@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from dashboard.coverage import service
 from dashboard.settings import Settings
 from dashboard.store import Store
 from dashboard.ui import caches
@@ -81,6 +82,19 @@ def test_a_wrong_address_is_told_not_traced(configured: Settings) -> None:
     app = opened(place="999", layer="nothing", month="2018-13", site="x")
     assert not app.exception and not app.error
     assert "ADDRESS_CORRECTED" in shown(app)
+
+
+def test_an_unexpected_fault_is_logged_and_told_in_plain_words(
+    configured: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("a secret detail")
+
+    monkeypatch.setattr(service, "profile", broken)
+    app = opened(place=COUNTY, layer="contract_coverage", month="2025-05")
+    assert not app.exception
+    assert "PAGE" in app.error[0].value and "secret" not in app.error[0].value
+    assert "a secret detail" in caplog.text
 
 
 def test_an_empty_data_directory_says_what_to_do(tmp_path: Path, configured: Settings) -> None:

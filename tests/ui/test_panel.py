@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html as html_module
 import re
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -13,6 +14,7 @@ from dashboard.coverage.model import Cell, Status, View
 from dashboard.store import Unit
 from dashboard.ui import panel, tables
 from dashboard.ui.state import Address
+from geodata.model import InstitutionKind
 
 from .conftest import COUNTY, LATEST, TOWN, VILLAGE
 
@@ -58,7 +60,7 @@ def test_no_data_and_not_applicable_are_never_zero(cell: Cell) -> None:
 def test_the_table_shows_every_child_worst_first_with_a_link(unit: Unit) -> None:
     shown = service.table(unit, View(COUNTY, CONTRACT.id, LATEST))
     markup = tables.markup(shown, ADDRESS)
-    rows = re.findall(r'<tr data-id="(\d+)" data-href="([^"]+)"', markup)
+    rows = re.findall(r'<tr data-id="(\d+)"><th scope="row"><a href="([^"]+)"', markup)
     assert [row[0] for row in rows] == [cell.place.id for cell in shown.cells]
     assert html_module.unescape(rows[0][1]) == ADDRESS.href(place=rows[0][0])
     assert markup.index("广安镇") < markup.index("平舒镇")
@@ -85,11 +87,13 @@ def test_the_panel_lists_every_layer_and_the_empty_slot(unit: Unit) -> None:
 
 def test_few_institutions_are_listed_many_are_counted(unit: Unit) -> None:
     sites = service.sites(unit, VILLAGE, LATEST)
-    one = panel.institutions_markup([site.institution for site in sites], sites, ADDRESS)
+    one = panel.institutions_markup(
+        Counter(site.institution.kind for site in sites), sites, ADDRESS
+    )
     assert f"site={VILLAGE}-W1" in one
-    many = panel.institutions_markup([sites[0].institution] * 90, [], ADDRESS)
+    many = panel.institutions_markup({InstitutionKind.VILLAGE_CLINIC: 90}, [], ADDRESS)
     assert "90 个" in words(many) and "进入乡镇后逐个列出" in words(many)
-    assert "没有登记的医疗机构" in words(panel.institutions_markup([], [], ADDRESS))
+    assert "没有登记的医疗机构" in words(panel.institutions_markup({}, [], ADDRESS))
 
 
 def test_an_institution_without_coordinates_says_so(unit: Unit) -> None:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from urllib.parse import parse_qsl
 
+import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboard.store import Unit
+from dashboard.coverage import registry
+from dashboard.store import Store, Unit
+from dashboard.store.commit import commit
+from dashboard.store.model import Change
 from dashboard.ui import state, texts
 from dashboard.ui.state import Address
 
@@ -83,6 +89,44 @@ def test_a_village_merged_away_leads_to_its_township(unit: Unit) -> None:
     later = state.parse({"place": merged, "month": LATEST}, unit)
     assert later.address.place == TOWN
     assert len(later.problems) == 1
+
+
+def test_a_clinic_is_not_opened_in_a_month_without_its_village(tmp_path: Path) -> None:
+    places = pd.DataFrame(
+        {
+            "id": ["county", "stays", "goes"],
+            "name": ["县", "留村", "撤村"],
+            "level": [3, 5, 5],
+            "parent_id": [None, "county", "county"],
+            "valid_from": np.array(["2020-01-01"] * 3, dtype="datetime64[s]"),
+            "valid_to": np.array(["NaT", "NaT", "2026-01-01"], dtype="datetime64[s]"),
+            "lon": np.nan,
+            "lat": np.nan,
+            "indicative": False,
+        }
+    )
+    clinic = {"id": "c", "name": "诊所", "kind": "village_clinic", "place_id": "goes"}
+    figures = pd.DataFrame(
+        [
+            ("stays", month, measure, "reported", 5.0)
+            for month in ("2025-12", "2026-01")
+            for measure in ("contracted_persons", "registered_persons")
+        ],
+        columns=["place_id", "month", "measure", "source", "value"],
+    )
+    store = Store.open(tmp_path)
+    for change in (
+        Change(dataset="places", frame=places, geometries=np.array([None] * 3, dtype=object)),
+        Change(dataset="institutions", frame=pd.DataFrame([clinic | {"lon": 1.0, "lat": 1.0}])),
+        Change(dataset="figures", frame=figures),
+    ):
+        commit(store, change, registry.pairs())
+    with store.unit() as opened:
+        before = state.parse({"site": "c", "month": "2025-12"}, opened)
+        after = state.parse({"site": "c", "month": "2026-01"}, opened)
+    store.close()
+    assert before.site is not None and before.problems == ()
+    assert after.site is None and len(after.problems) == 1
 
 
 def test_the_language_asked_for_is_taken_only_if_there_is_one() -> None:

@@ -27,10 +27,10 @@ export default function (component) {
   box.onclick = (event) => {
     if (event.ctrlKey || event.metaKey || event.shiftKey || event.button !== 0) return;
     const link = event.target.closest("a[href^='?']");
-    const row = event.target.closest("tr[data-href]");
-    const target = link ? link.getAttribute("href") : row && row.dataset.href;
-    if (!target) return;
+    const row = event.target.closest("tr");
+    const chosen = link || (row && row.querySelector("a[href^='?']"));
+    if (!chosen) return;
     event.preventDefault();
-    setTriggerValue("go", target);
+    setTriggerValue("go", chosen.getAttribute("href"));
   };
 }

@@ -8,6 +8,7 @@
   const NO_DATA = -1;
   const FIT_PADDING = 18;
   const ROOM_FOR_LEGEND = 560;
+  const LEGEND_HEAD = 52;
   const FEW_SITES = 80;
   const CACHED_ANSWERS = 40;
   const MAX_ZOOM = 18;
@@ -536,10 +537,14 @@
   function fit() {
     if (!state.bounds || state.map.getSize().x === 0) return;
     state.fitting = true;
-    const beside = state.map.getSize().x >= ROOM_FOR_LEGEND ? state.legend.offsetWidth : 0;
+    /* Nothing may lie under the legend, nor on a narrow map under the buttons above. */
+    const wide = state.map.getSize().x >= ROOM_FOR_LEGEND;
+    const left = wide ? state.legend.offsetWidth : 0;
+    const above = wide ? 0 : state.switch.offsetHeight;
+    const below = wide ? 0 : LEGEND_HEAD;
     state.map.fitBounds(state.bounds, {
-      animate: false, paddingTopLeft: [FIT_PADDING + beside, FIT_PADDING],
-      paddingBottomRight: [FIT_PADDING, FIT_PADDING],
+      animate: false, paddingTopLeft: [FIT_PADDING + left, FIT_PADDING + above],
+      paddingBottomRight: [FIT_PADDING, FIT_PADDING + below],
     });
     state.fitting = false;
   }
