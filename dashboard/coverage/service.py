@@ -168,6 +168,43 @@ def _family(unit: Unit, places: list[Place], parent_id: str | None, month: str) 
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """A place and its children in one month, read once for every layer.
+
+    Attributes:
+        version: of the month's snapshot.
+        children, own: the children, and the place among its siblings, with their numbers.
+        shapes: of the children and the place.
+    """
+
+    place: Place
+    month: str
+    version: int
+    children: _Family
+    own: _Family
+    shapes: dict[str, Shape]
+
+
+def scene(unit: Unit, place_id: str, month: str) -> Scene:
+    """Read what every view of a place in a month is made of.
+
+    Raises:
+        DudaoError: PLACE_NOT_FOUND or MONTH_NOT_FOUND.
+    """
+    snapshot, on = unit.snapshot(month), month_end(month)
+    place = unit.place(place_id, on)
+    children = unit.children(place.id, on)
+    return Scene(
+        place=place,
+        month=month,
+        version=snapshot.version,
+        children=_family(unit, children, place.id, month),
+        own=_family_of(unit, place, month),
+        shapes=unit.shapes([place.id, *(child.id for child in children)], on),
+    )
+
+
 def table(unit: Unit, view: View) -> ViewTable:
     """The children of ``view.place_id`` in one layer and month, worst first.
 
@@ -175,29 +212,22 @@ def table(unit: Unit, view: View) -> ViewTable:
         DudaoError: LAYER_NOT_FOUND, PLACE_NOT_FOUND or MONTH_NOT_FOUND.
     """
     layer = registry.layer(view.layer_id)
-    snapshot = unit.snapshot(view.month)
-    on = month_end(view.month)
-    place = unit.place(view.place_id, on)
-    children = unit.children(place.id, on)
-    shapes = unit.shapes([place.id, *(child.id for child in children)], on)
-    cells = _family(unit, children, place.id, view.month).cells(layer, shapes)
-    order = classify.worst_first(
-        layer,
-        *(
-            np.array([np.nan if number is None else number for number in column], dtype=np.float64)
-            for column in (
-                [cell.numerator for cell in cells],
-                [cell.denominator for cell in cells],
-                [cell.value for cell in cells],
-            )
-        ),
-    )
-    (own,) = _family_of(unit, place, view.month).cells(layer, shapes, only=place.id)
+    return table_of(scene(unit, view.place_id, view.month), layer)
+
+
+def table_of(seen: Scene, layer: Layer) -> ViewTable:
+    """The table of one layer of a scene."""
+    cells = seen.children.cells(layer, seen.shapes)
+    numbers = np.array(
+        [(cell.numerator, cell.denominator, cell.value) for cell in cells], dtype=np.float64
+    ).reshape(-1, 3)
+    order = classify.worst_first(layer, *numbers.T)
+    (own,) = seen.own.cells(layer, seen.shapes, only=seen.place.id)
     return ViewTable(
-        view=view,
+        view=View(seen.place.id, layer.id, seen.month),
         layer=layer,
-        place=place,
-        version=snapshot.version,
+        place=seen.place,
+        version=seen.version,
         own=own,
         cells=tuple(cells[position] for position in order),
     )
@@ -322,14 +352,15 @@ class Outlines:
     digest: str
 
 
-def outlines(unit: Unit, place_id: str, month: str, crs: MapCrs = "wgs84") -> Outlines:
-    """The children's shapes of one place in one month, ready for ``payload``.
+def outlines(seen: Scene, crs: MapCrs = "wgs84") -> Outlines:
+    """The children's shapes of a scene, ready for ``payload``.
 
     Args:
         crs: gcj02 shifts the shapes for base tiles drawn in that system.
     """
-    on = month_end(month)
-    shapes = unit.shapes([child.id for child in unit.children(place_id, on)], on)
+    shapes = {
+        child.id: seen.shapes[child.id] for child in seen.children.places if child.id in seen.shapes
+    }
     polygons = shapely.from_wkb(np.array([shape.wkb for shape in shapes.values()], dtype=object))
     labels = np.array(
         [(shape.label_lon, shape.label_lat) for shape in shapes.values()], dtype=np.float64

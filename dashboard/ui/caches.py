@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import Generic, TypeVar, cast
 
-from dashboard.coverage import service
+from dashboard.coverage import registry, service
 from dashboard.coverage.model import Payload, Profile, Site, View, ViewTable
-from dashboard.coverage.service import MapCrs, Outlines
+from dashboard.coverage.service import Outlines, Scene
 from dashboard.settings import Settings
 from dashboard.store import Store
 from dashboard.store.model import month_end
@@ -72,6 +72,7 @@ class Answer:
 
 
 _tables: Memory[ViewTable] = Memory(256)
+_scenes: Memory[Scene] = Memory(64)
 _profiles: Memory[Profile] = Memory(512)
 _sites: Memory[list[Site]] = Memory(64)
 _answers: Memory[Answer] = Memory(256)
@@ -85,7 +86,7 @@ def configure(settings: Settings) -> None:
     with _lock:
         store, _Process.store = _Process.store, None
         _Process.settings = settings
-    for memory in (_tables, _profiles, _sites, _answers, _outlines, _counts, _markup):
+    for memory in (_tables, _scenes, _profiles, _sites, _answers, _outlines, _counts, _markup):
         memory.clear()
     if store is not None:
         store.close()
@@ -127,8 +128,19 @@ def version(unit: Unit, month: str) -> str:
 
 
 def table(unit: Unit, view: View, version: str) -> ViewTable:
-    """``service.table``, remembered."""
-    return _tables.get((view, version), lambda: service.table(unit, view))
+    """``service.table``, remembered, from a scene all layers share."""
+    return _tables.get(
+        (view, version),
+        lambda: service.table_of(
+            scene(unit, view.place_id, view.month, version), registry.layer(view.layer_id)
+        ),
+    )
+
+
+def scene(unit: Unit, place_id: str, month: str, version: str) -> Scene:
+    """``service.scene``, remembered."""
+    key = (place_id, month, version)
+    return _scenes.get(key, lambda: service.scene(unit, place_id, month))
 
 
 def profile(unit: Unit, place_id: str, month: str, version: str) -> Profile:
@@ -164,14 +176,17 @@ def layer_answer(unit: Unit, view: View) -> Answer:
     return _answers.get(
         ("layer", view, computed, crs),
         lambda: _answer(
-            service.payload(table(unit, view, computed), _drawn_outlines(unit, view, crs))
+            service.payload(table(unit, view, computed), _drawn_outlines(unit, view, computed))
         ),
     )
 
 
-def _drawn_outlines(unit: Unit, view: View, crs: MapCrs) -> Outlines:
-    key = (view.place_id, view.month, unit.places_version(), crs)
-    return _outlines.get(key, lambda: service.outlines(unit, view.place_id, view.month, crs))
+def _drawn_outlines(unit: Unit, view: View, version: str) -> Outlines:
+    crs = tiles().crs
+    return _outlines.get(
+        (view.place_id, view.month, unit.places_version(), crs),
+        lambda: service.outlines(scene(unit, view.place_id, view.month, version), crs),
+    )
 
 
 def site_answer(unit: Unit, place_id: str, month: str) -> Answer:

@@ -17,7 +17,8 @@ _MARKDOWN = re.compile(r"[!-/:-@\[-`{-~]")
 
 def plain(text: object) -> str:
     """The text without control characters and without marks that turn its direction round."""
-    return _INVISIBLE.sub("", str(text))
+    found = str(text)
+    return found if found.isprintable() else _INVISIBLE.sub("", found)
 
 
 def html(text: object) -> Markup:

@@ -106,8 +106,8 @@ def view(place: str, month: str = "2026-10", layer: str = "contract_coverage") -
 
 
 def drawn(unit: Unit, shown: View, crs: service.MapCrs = "wgs84") -> Payload:
-    outlines = service.outlines(unit, shown.place_id, shown.month, crs)
-    return service.payload(service.table(unit, shown), outlines)
+    seen = service.scene(unit, shown.place_id, shown.month)
+    return service.payload(service.table(unit, shown), service.outlines(seen, crs))
 
 
 def test_children_come_worst_first_with_every_kind_of_missing(unit: Unit) -> None:
