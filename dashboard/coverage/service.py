@@ -29,13 +29,21 @@ from dashboard.coverage.model import (
 )
 from dashboard.store.model import Pair, Shape, Siblings, Snapshot, month_end
 from dashboard.store.unit import Unit
+from geodata.coverage_shapes import simplify
 from geodata.crs import wgs84_to_gcj02
+from geodata.distance import metres_per_degree
 from geodata.encode import feature_collection, geometries, to_json
 from geodata.model import Place
+from geodata.plane import Geometries
 
 SOURCE = "reported"
 
 MapCrs = Literal["wgs84", "gcj02"]
+
+_SCREEN_PX = 900
+"""Shapes are sent no finer than one pixel of a screen this large, filled by the whole view."""
+_COARSE_M = 20.0
+"""From this pixel size on four decimals of a degree (11 m) are fine enough."""
 
 
 def previous_month(month: str) -> str:
@@ -365,12 +373,14 @@ def outlines(seen: Scene, crs: MapCrs = "wgs84") -> Outlines:
     labels = np.array(
         [(shape.label_lon, shape.label_lat) for shape in shapes.values()], dtype=np.float64
     ).reshape(-1, 2)
+    pixel = _pixel_m(polygons)
+    polygons = simplify(polygons, pixel)
     if crs == "gcj02":
         polygons = shapely.transform(
             polygons, lambda xy: np.column_stack(wgs84_to_gcj02(xy[:, 0], xy[:, 1]))
         )
         labels = np.column_stack(wgs84_to_gcj02(labels[:, 0], labels[:, 1]))
-    encoded = geometries(polygons)
+    encoded = geometries(polygons, digits=4 if pixel >= _COARSE_M else 5)
     return Outlines(
         {
             place_id: (
@@ -386,8 +396,18 @@ def outlines(seen: Scene, crs: MapCrs = "wgs84") -> Outlines:
                 shapes.items(), labels.tolist(), encoded, strict=True
             )
         },
-        blake2b("".join(encoded).encode(), digest_size=12).hexdigest(),
+        blake2b("".join([*shapes, *encoded]).encode(), digest_size=12).hexdigest(),
     )
+
+
+def _pixel_m(polygons: Geometries) -> float:
+    """What one pixel covers, in metres, when all of the shapes fill the screen."""
+    if len(polygons) == 0:
+        return 0.0
+    west, south, east, north = shapely.total_bounds(polygons)
+    a_degree_east, a_degree_north = metres_per_degree((south + north) / 2)
+    wide, high = (east - west) * float(a_degree_east), (north - south) * float(a_degree_north)
+    return float(max(wide, high)) / _SCREEN_PX
 
 
 def payload(shown: ViewTable, drawn: Outlines) -> Payload:

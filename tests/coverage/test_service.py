@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import shapely
+import shapely.geometry
 
 from dashboard.coverage import registry, service
 from dashboard.coverage.model import Payload, SiteStatus, Status, View
@@ -18,6 +19,7 @@ from dashboard.store import Store
 from dashboard.store.commit import commit
 from dashboard.store.model import Change
 from dashboard.store.unit import Unit
+from geodata.coverage_shapes import gaps_and_overlaps
 from geodata.crs import wgs84_to_gcj02
 from geodata.errors import DudaoError
 from geodata.model import Level
@@ -229,7 +231,23 @@ def test_the_payload_moves_with_tiles_drawn_in_gcj02(unit: Unit) -> None:
     moved = json.loads(drawn(unit, view("C"), "gcj02").body)["features"][0]
     x, y = plain["geometry"]["coordinates"][0][0]
     lon, lat = wgs84_to_gcj02(np.array([x]), np.array([y]))
-    assert moved["geometry"]["coordinates"][0][0] == pytest.approx([lon[0], lat[0]], abs=2e-5)
+    assert moved["geometry"]["coordinates"][0][0] == pytest.approx([lon[0], lat[0]], abs=2e-4)
+
+
+def test_layers_and_months_of_a_place_share_their_outlines(unit: Unit) -> None:
+    bodies = [
+        json.loads(drawn(unit, shown).body)
+        for shown in (view("T0"), view("T0", "2026-08"), view("T0", layer="cervical_screening"))
+    ]
+    assert len({body["shapes"] for body in bodies}) == 1
+    assert json.loads(drawn(unit, view("T1")).body)["shapes"] != bodies[0]["shapes"]
+
+
+def test_neighbours_stay_neighbours_in_the_payload(unit: Unit) -> None:
+    features = json.loads(drawn(unit, view("C")).body)["features"]
+    shapes = np.array([shapely.geometry.shape(f["geometry"]) for f in features], dtype=object)
+    assert shapes[0].touches(shapes[1])
+    assert gaps_and_overlaps(shapes) == (0.0, 0.0)
 
 
 def test_a_leaf_is_drawn_among_its_siblings(unit: Unit) -> None:

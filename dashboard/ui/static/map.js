@@ -198,29 +198,20 @@
   function draw(map, config, body) {
     const features = (body ? body.features : []).filter((feature) => feature.geometry);
     state.features = features;
-    if (!recolour(config, features)) rebuild(map, config, features);
+    const shapes = body ? body.shapes : "";
+    if (shapes && shapes === state.shapes) recolour(config, features);
+    else rebuild(map, config, features);
+    state.shapes = shapes;
     if (state.paths.has(config.selected)) state.paths.get(config.selected).bringToFront();
   }
 
   /* Another layer or month of the same shapes: keep the paths, change their colours. */
   function recolour(config, features) {
-    if (features.length !== state.paths.size) return false;
-    const same = features.every((feature) => {
-      const path = state.paths.get(feature.properties.id);
-      return path && equal(path.feature.geometry.coordinates, feature.geometry.coordinates);
-    });
-    if (!same) return false;
     features.forEach((feature) => {
       const path = state.paths.get(feature.properties.id);
       path.feature = feature;
       path.setStyle(look(config, feature));
     });
-    return true;
-  }
-
-  function equal(one, other) {
-    if (typeof one === "number") return one === other;
-    return one.length === other.length && one.every((part, at) => equal(part, other[at]));
   }
 
   function rebuild(map, config, features) {
