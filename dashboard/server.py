@@ -71,8 +71,8 @@ def serve(settings: Settings, host: str, port: int) -> None:
     except SystemExit as stopped:
         raise SystemProblem(
             "PORT_IN_USE",
-            f"地址 {host}:{port} 无法监听,可能已被其他程序占用。",
-            "请关闭占用该端口的程序,或用 --port 换一个端口。",
+            f"地址 {host}:{port} 无法监听，可能已被其他程序占用。",
+            "请关闭占用该端口的程序，或用 --port 换一个端口。",
         ) from stopped
     print(f"督导一张图 http://{host}:{port}", flush=True)
     uvicorn.Server(config).run(sockets=[listener])

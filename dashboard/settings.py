@@ -73,13 +73,13 @@ class Settings(BaseSettings):
             )
             raise SystemProblem(
                 "SETTING_INVALID",
-                f"设置有误:{found}。",
+                f"设置有误：{found}。",
                 f"请检查环境变量和数据目录中的 {SETTINGS_FILE}。",
             ) from error
         except ValueError as error:
             raise SystemProblem(
                 "SETTING_INVALID",
-                f"{SETTINGS_FILE} 无法读取:{error}。",
+                f"{SETTINGS_FILE} 无法读取：{error}。",
                 "请按 TOML 格式改正该文件。",
             ) from error
 

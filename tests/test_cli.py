@@ -139,7 +139,7 @@ def test_places_by_parent_and_by_search(county: Path) -> None:
 def test_layers_lists_the_registry(county: Path) -> None:
     layers = run_json(county, "layers")["layers"]
     assert layers[0]["id"] == "contract_coverage"
-    assert layers[0]["breaks"] == [70, 80, 90, 97]
+    assert layers[0]["breaks"] == [70, 80, 90, 95]
     assert layers[0]["target"] == 100
 
 

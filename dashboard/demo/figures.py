@@ -83,10 +83,10 @@ def village_figures(places: pd.DataFrame, months: tuple[str, ...], seed: int) ->
 def _county_diligence(county: str, seed: int) -> Diligence:
     rng = stream(seed, county, "diligence")
     lagging = any(trouble.id == county for trouble in of_kind(TroubleKind.LAGGING))
-    contract = rng.uniform(0.84, 1.0)
+    contract = rng.uniform(0.76, 1.0)
     delay = rng.uniform(0, 3)
     return Diligence(
-        contract=0.72 if lagging else contract,
+        contract=0.66 if lagging else contract,
         delay=delay + (4 if lagging else 0),
         screening=rng.uniform(0.55, 0.88),
         clinics=rng.uniform(0.68, 1.0),

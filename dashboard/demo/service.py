@@ -42,7 +42,7 @@ def prepare_demo(
     say = progress or _silent
     name = f"{root}/{seed}"
     _refuse_other_data(store, name)
-    say(f"正在生成演示数据(范围 {root},种子 {seed})……")
+    say(f"正在生成演示数据(范围 {root}，种子 {seed})……")
     files = build(store.directory / "demo", root=root, seed=seed)
     store.set_meta(DEMONSTRATION, "1")
     store.set_meta(DEMONSTRATION_OF, name)
@@ -55,8 +55,8 @@ def prepare_demo(
             first = next(issue for issue in report.issues if issue.severity == "error")
             raise DudaoError(
                 "DEMO_REJECTED",
-                f"演示数据 {path.name} 未能导入:{first.message}",
-                "这是程序的问题,请把这段文字告诉维护人员。",
+                f"演示数据 {path.name} 未能导入：{first.message}",
+                "这是程序的问题，请把这段文字告诉维护人员。",
             )
     say("演示数据已就绪。")
 
@@ -68,14 +68,14 @@ def _refuse_other_data(store: Store, name: str) -> None:
     if not empty and present is None:
         raise DudaoError(
             "DEMO_ON_REAL_DATA",
-            f"数据目录 {store.directory} 中已有数据,不能再放入演示数据。",
+            f"数据目录 {store.directory} 中已有数据，不能再放入演示数据。",
             "请用 --data 指定一个空目录。",
         )
     if not empty and present != name:
         raise DudaoError(
             "DEMO_ANOTHER",
             f"数据目录 {store.directory} 中已有另一套演示数据(范围/种子 {present})。",
-            "请用 --data 指定一个空目录,或先删除原有的演示数据目录。",
+            "请用 --data 指定一个空目录，或先删除原有的演示数据目录。",
         )
 
 

@@ -28,12 +28,12 @@ TROUBLES: tuple[Trouble, ...] = (
     Trouble(
         TroubleKind.ZERO_DENOMINATOR,
         "131025100004",
-        "平舒镇晨星里居委会没有建档立卡户,户数、人口均为 0。",
+        "平舒镇晨星里居委会没有建档立卡户，户数、人口均为 0。",
     ),
     Trouble(
         TroubleKind.MERGED,
         "131025100241",
-        "平舒镇小祥连村并入大祥连村,大祥连村的边界和数字相应增大(虚构)。",
+        "平舒镇小祥连村并入大祥连村，大祥连村的边界和数字相应增大(虚构)。",
         months_back=(12,),
         other_id="131025100240",
     ),
@@ -51,7 +51,7 @@ TROUBLES: tuple[Trouble, ...] = (
     Trouble(
         TroubleKind.NO_BOUNDARY,
         "131071000000",
-        "廊坊经济技术开发区有代码、有数据,本级及其下街道、村居均无边界、无坐标。",
+        "廊坊经济技术开发区有代码、有数据，本级及其下街道、村居均无边界、无坐标。",
     ),
     Trouble(
         TroubleKind.OWN_FIGURE_DIFFERS,
@@ -61,12 +61,12 @@ TROUBLES: tuple[Trouble, ...] = (
     Trouble(
         TroubleKind.ONLY_AT_TOWNSHIP,
         "131025103000",
-        "南赵扶镇的宫颈癌筛查只有镇级数字,各村为空。",
+        "南赵扶镇的宫颈癌筛查只有镇级数字，各村为空。",
     ),
     Trouble(
         TroubleKind.BLANK_NUMERATOR,
         "131025100230",
-        "平舒镇大童子村有建档立卡人口,最近两个月签约人数为空。",
+        "平舒镇大童子村有建档立卡人口，最近两个月签约人数为空。",
         months_back=(0, 1),
     ),
     Trouble(TroubleKind.LAGGING, "131026000000", "文安县签约工作整体落后。"),

@@ -186,13 +186,13 @@ def _loading(store: Store, tell: Progress, timeout: float) -> Iterator[None]:
             with _cleaning(store):
                 yield
             return
-    tell("另一个导入正在进行,等待其完成")
+    tell("另一个导入正在进行，等待其完成")
     with store.load_lock(timeout=timeout) as free:
         if not free:
             raise SystemProblem(
                 "LOAD_BUSY",
-                f"另一个导入一直在进行,等待 {timeout:.0f} 秒后放弃。",
-                "请等它完成后再导入;未作任何改动。",
+                f"另一个导入一直在进行，等待 {timeout:.0f} 秒后放弃。",
+                "请等它完成后再导入；未作任何改动。",
             )
         with _cleaning(store):
             yield
@@ -212,8 +212,8 @@ def _cleaning(store: Store) -> Iterator[None]:
         if _is_disk_full(error):
             raise SystemProblem(
                 "DISK_FULL",
-                f"磁盘空间不足,数据目录 {store.directory} 写不下。",
-                "请腾出空间后重新导入;已有数据没有变化。",
+                f"磁盘空间不足，数据目录 {store.directory} 写不下。",
+                "请腾出空间后重新导入；已有数据没有变化。",
             ) from error
         raise
 
@@ -329,8 +329,8 @@ def _known_places(unit: Unit, place_ids: pd.Series, code: str) -> None:
         more = f"等共 {len(unknown)} 个" if len(unknown) > _SHOWN else ""
         raise DudaoError(
             code,
-            f"区划中没有这些代码:{'、'.join(unknown[:_SHOWN])}{more}。",
-            "请先导入区划文件,或改正代码。",
+            f"区划中没有这些代码：{'、'.join(unknown[:_SHOWN])}{more}。",
+            "请先导入区划文件，或改正代码。",
         )
 
 

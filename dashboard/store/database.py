@@ -43,8 +43,8 @@ def connect(data_dir: Path, database_url: str | None) -> Engine:
 def _bad_url(reason: str) -> SystemProblem:
     return SystemProblem(
         "DATABASE_URL_INVALID",
-        f"DATABASE_URL 无法使用:{reason}。",
-        "请写作 postgresql://用户:口令@主机:端口/库名,或去掉该变量改用内置数据库。",
+        f"DATABASE_URL 无法使用：{reason}。",
+        "请写作 postgresql://用户:口令@主机:端口/库名，或去掉该变量改用内置数据库。",
     )
 
 
@@ -113,7 +113,7 @@ def migrate(engine: Engine) -> None:
     except OperationalError as error:
         raise SystemProblem(
             "DATABASE_UNREACHABLE",
-            f"数据库无法打开:{error.orig}。",
+            f"数据库无法打开：{error.orig}。",
             "请检查 DATABASE_URL、数据库服务和数据目录的权限。",
         ) from error
     if current == HEAD:
@@ -132,8 +132,8 @@ def migrate(engine: Engine) -> None:
         except CommandError as error:
             raise SystemProblem(
                 "SCHEMA_NEWER",
-                f"数据由更新版本的程序写入(结构版本 {current},本程序为 {HEAD})。",
-                "请升级程序后再打开,数据未作任何改动。",
+                f"数据由更新版本的程序写入(结构版本 {current}，本程序为 {HEAD})。",
+                "请升级程序后再打开，数据未作任何改动。",
             ) from error
     with writing(engine) as connection:
         config.attributes["connection"] = connection

@@ -74,7 +74,7 @@ def merge(stored: pd.DataFrame, incoming: pd.DataFrame) -> Merged:
         raise DudaoError(
             "PLACES_INVALID",
             f"代码 {twice} 在文件中出现多次且生效日期相同。",
-            "请只保留一行,或填写不同的生效日期。",
+            "请只保留一行，或填写不同的生效日期。",
         )
     states_end = rows["valid_to"].notna()
     rows = _with_stored(rows, stored)
@@ -165,8 +165,8 @@ def _invalid(tree: Tree) -> DudaoError:
     more = f"等共 {len(tree.problems)} 处" if len(tree.problems) > _SHOWN else ""
     return DudaoError(
         "PLACES_INVALID",
-        f"与已有区划合并后不成树:{shown}{more}。",
-        "请改正这些行后重新导入;未作任何改动。",
+        f"与已有区划合并后不成树：{shown}{more}。",
+        "请改正这些行后重新导入；未作任何改动。",
     )
 
 

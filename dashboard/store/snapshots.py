@@ -169,7 +169,7 @@ def _gone(snapshot: Snapshot) -> SystemProblem:
     return SystemProblem(
         "SNAPSHOT_GONE",
         f"{snapshot.month} 第 {snapshot.version} 版汇总文件已不在数据目录中。",
-        "请刷新页面;若仍出现,请运行 python -m dashboard publish 重新汇总。",
+        "请刷新页面；若仍出现，请运行 python -m dashboard publish 重新汇总。",
     )
 
 

@@ -59,8 +59,8 @@ class Store:
         except OSError as error:
             raise SystemProblem(
                 "DATA_DIR_UNUSABLE",
-                f"数据目录 {directory} 无法使用:{error.strerror}。",
-                "请检查路径和写入权限,或用 --data 指定其他目录。",
+                f"数据目录 {directory} 无法使用：{error.strerror}。",
+                "请检查路径和写入权限，或用 --data 指定其他目录。",
             ) from error
         store = cls(directory, database.connect(directory, database_url))
         with _file_lock(directory / "open.lock", timeout=-1):

@@ -102,12 +102,12 @@ class Unit:
             raise DudaoError(
                 "PLACE_NOT_FOUND",
                 f"没有代码为“{place_id}”的地区。",
-                "请核对代码,或用搜索找到该地区。",
+                "请核对代码，或用搜索找到该地区。",
             )
         periods = "、".join(f"{found.valid_from} 至 {found.valid_to or '今'}" for found in versions)
         raise DudaoError(
             "PLACE_NOT_FOUND",
-            f"{versions[-1].name}({place_id})在 {on} 不存在,有效期为 {periods}。",
+            f"{versions[-1].name}({place_id})在 {on} 不存在，有效期为 {periods}。",
             "请选择有效期内的月份。",
         )
 
@@ -288,7 +288,7 @@ class Unit:
             return found
         month_end(month)
         months = self.months()
-        known = f"现有月份:{months[0]} 至 {months[-1]}(共 {len(months)} 个)" if months else ""
+        known = f"现有月份：{months[0]} 至 {months[-1]}(共 {len(months)} 个)" if months else ""
         listed = f":{'、'.join(months)}" if 0 < len(months) <= 36 else ""
         raise DudaoError(
             "MONTH_NOT_FOUND",

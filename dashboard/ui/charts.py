@@ -122,8 +122,8 @@ def trend(layer: Layer, points: Sequence[TrendPoint]) -> Trend | None:
 def _words(layer: Layer, point: TrendPoint) -> str:
     month = format.month(point.month)
     if point.value is None:
-        return _("{month}:没有数值").format(month=month)
-    return _("{month}:{value},{numerator} / {denominator}").format(
+        return _("{month}：没有数值").format(month=month)
+    return _("{month}：{value}，{numerator} / {denominator}").format(
         month=month,
         value=format.value(layer, point.value),
         numerator=format.number(point.numerator),

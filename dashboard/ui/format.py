@@ -36,12 +36,21 @@ def limit(amount: float) -> str:
     return f"{amount:,g}"
 
 
-def change(layer: Layer, amount: float | None) -> str:
+def moved(layer: Layer, cell: Cell) -> float | None:
+    """The change on last month between the two values as shown, so that a reader's sum agrees."""
+    if cell.change is None or cell.value is None:
+        return None
+    places = decimals(layer)
+    return round(round(cell.value, places) - round(cell.value - cell.change, places), places)
+
+
+def change(layer: Layer, cell: Cell) -> str:
     """``▲ 1.2 个百分点``: percentages differ by points, never by per cent."""
+    amount = moved(layer, cell)
     if amount is None:
         return MISSING
     shown = number(abs(amount), decimals(layer))
-    if float(shown.replace(",", "")) == 0:
+    if amount == 0:
         return _("持平")
     unit = _("个百分点") if layer.unit == "%" else unit_name(layer.unit)
     return f"{'▲' if amount > 0 else '▼'} {shown} {unit}"

@@ -53,7 +53,7 @@ def failed(error: Exception) -> bool:
     else:
         _log.error("page failed", exc_info=error)
         told, code = (
-            _("页面出错了。请刷新页面;若仍出错,请把出现的时间告诉维护人员。"),
+            _("页面出错了。请刷新页面；若仍出错，请把出现的时间告诉维护人员。"),
             "PAGE_FAILED",
         )
     st.error(f"{escape.markdown(told)}  \n{escape.markdown(code)}")

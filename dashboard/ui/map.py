@@ -178,7 +178,7 @@ def config(
         "place": drawn.id,
         "selected": address.place if address.place != drawn.id else None,
         "site": address.site,
-        "title": _("{place}:{layer},{month}").format(
+        "title": _("{place}：{layer}，{month}").format(
             place=drawn.name, layer=layer_title(layer), month=format.month(address.month)
         ),
         "colours": colours,
@@ -202,7 +202,7 @@ def config(
         "fitTitle": _("显示全部范围"),
         "zoomIn": _("放大"),
         "zoomOut": _("缩小"),
-        "empty": _("{place}的下级单位没有边界,请看下方表格。").format(place=drawn.name)
+        "empty": _("{place}的下级单位没有边界，请看下方表格。").format(place=drawn.name)
         if table.cells
         else _("{place}没有下级单位。").format(place=drawn.name),
         "failed": _("地图数据没有取到(MAP_FETCH)。请检查网络后刷新页面。"),
@@ -225,10 +225,10 @@ def _legend(table: ViewTable, unlocated: int, settings: Settings) -> dict[str, A
     if unlocated:
         notes.append(_("{count} 个机构无坐标").format(count=format.number(unlocated)))
     if table.indicative:
-        notes.append(_("示意边界,不作划界依据"))
+        notes.append(_("示意边界，不作划界依据"))
     if settings.map_approval:
-        notes.append(_("审图号:{number}").format(number=settings.map_approval))
-    unit = _("单位:{unit}").format(unit=unit_name(layer.unit)) if layer.unit != "%" else ""
+        notes.append(_("审图号：{number}").format(number=settings.map_approval))
+    unit = _("单位：{unit}").format(unit=unit_name(layer.unit)) if layer.unit != "%" else ""
     return {
         "title": layer_title(layer),
         "unit": unit,

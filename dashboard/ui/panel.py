@@ -99,9 +99,9 @@ def _change(layer: Layer, cell: Cell) -> Tile:
     before = format.value(layer, cell.value - cell.change)
     return Tile(
         _("较上月"),
-        format.change(layer, cell.change),
+        format.change(layer, cell),
         _("上月 {value}").format(value=before),
-        tone(layer, cell.change),
+        tone(layer, format.moved(layer, cell)),
     )
 
 
@@ -118,7 +118,7 @@ def _reporting(layer: Layer, cell: Cell) -> Tile:
     return Tile(
         label,
         figure,
-        _("{count} {level}未报,未计入").format(count=format.number(missing), level=level),
+        _("{count} {level}未报，未计入").format(count=format.number(missing), level=level),
         "warn",
     )
 
@@ -130,7 +130,9 @@ def markup(profile: Profile, address: Address, site: Site | None, home: Place | 
     layers = registry.layers()
     chosen = layers[address.layer]
     flags = [
-        f"{layer_title(layers[layer_id])}:{disagreement(layers[layer_id], cell)}"
+        _("{layer}：{words}").format(
+            layer=layer_title(layers[layer_id]), words=disagreement(layers[layer_id], cell)
+        )
         for layer_id, cell in cells.items()
         if cell.disagrees
     ]
@@ -170,7 +172,7 @@ def _layer_row(
 
 def _coordinates(institution: Institution) -> str:
     if institution.lon is None or institution.lat is None:
-        return _("无坐标,图上不显示")
+        return _("无坐标，图上不显示")
     return f"{institution.lon:.5f}, {institution.lat:.5f}"
 
 
@@ -203,7 +205,7 @@ def institutions_markup(
     if not total:
         note = _("没有登记的医疗机构。导入机构表后在此列出。")
     elif not listed:
-        note = _("机构较多,进入乡镇后逐个列出。")
+        note = _("机构较多，进入乡镇后逐个列出。")
     order = {SiteStatus.UNMET: 0, SiteStatus.NO_DATA: 1, SiteStatus.MET: 2}
     return blocks.render(
         "institutions.html",

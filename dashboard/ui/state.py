@@ -123,14 +123,14 @@ def _layer(wanted: str | None, problems: list[str]) -> str:
     first = next(iter(layers.values()))
     if wanted:
         problems.append(
-            _("没有图层“{layer}”,已改为{shown}。").format(layer=wanted, shown=first.title)
+            _("没有图层“{layer}”，已改为{shown}。").format(layer=wanted, shown=first.title)
         )
     return first.id
 
 
 def _month(wanted: str | None, months: Sequence[str], problems: list[str]) -> str:
     if not months:
-        raise DudaoError("NO_MONTHS", "还没有任何月份的数据。", "请先导入月度数据,再打开地图。")
+        raise DudaoError("NO_MONTHS", "还没有任何月份的数据。", "请先导入月度数据，再打开地图。")
     if wanted in months:
         return str(wanted)
     if not wanted:
@@ -140,11 +140,11 @@ def _month(wanted: str | None, months: Sequence[str], problems: list[str]) -> st
     except DudaoError:
         shown = months[-1]
         problems.append(
-            _("月份“{month}”写法不对,已改为{shown}。").format(month=wanted, shown=shown)
+            _("月份“{month}”写法不对，已改为{shown}。").format(month=wanted, shown=shown)
         )
         return shown
     shown = min(months, key=lambda month: abs((month_end(month) - day).days))
-    problems.append(_("{month}没有数据,已改为最近的{shown}。").format(month=wanted, shown=shown))
+    problems.append(_("{month}没有数据，已改为最近的{shown}。").format(month=wanted, shown=shown))
     return shown
 
 
@@ -168,7 +168,7 @@ def _place(wanted: str | None, month: str, root: Place, unit: Unit, problems: li
 
 
 def _told(wanted: str, month: str, shown: Place) -> str:
-    return _("{month}没有代码为“{place}”的地方,已改为{shown}。").format(
+    return _("{month}没有代码为“{place}”的地方，已改为{shown}。").format(
         month=month, place=wanted, shown=shown.name
     )
 

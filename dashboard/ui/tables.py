@@ -32,7 +32,7 @@ def measure_unit(measure_id: str) -> str:
 
 def tone(layer: Layer, change: float | None) -> str:
     """``good`` or ``bad`` for a change in the layer's own sense; nothing for none."""
-    if change is None or round(change, format.decimals(layer)) == 0:
+    if not change:
         return ""
     return "good" if (change > 0) is (layer.direction is Direction.HIGHER) else "bad"
 
@@ -51,7 +51,7 @@ def disagreement(layer: Layer, cell: Cell) -> str:
         )
         if amount is not None and amount != total
     ]
-    return _("本级填报与下级合计不一致:{differences}。图上按下级合计。").format(
+    return _("本级填报与下级合计不一致：{differences}。图上按下级合计。").format(
         differences=";".join(own)
     )
 
@@ -87,8 +87,8 @@ def _rows(table: ViewTable, address: Address) -> Iterator[str]:
             f'<td class="n">{format.number(cell.numerator)}</td>'
             f'<td class="n">{format.number(cell.denominator)}</td>'
             f'<td class="n dd-value">{escape.html(format.value(layer, cell.value))}</td>'
-            f'<td class="n {tone(layer, cell.change)}">'
-            f"{escape.html(format.change(layer, cell.change))}</td>"
+            f'<td class="n {tone(layer, format.moved(layer, cell))}">'
+            f"{escape.html(format.change(layer, cell))}</td>"
             f'<td class="n">{format.number(cell.rank)}</td>'
             f'<td class="dd-class">{missing[cell.status] if index is None else classes[index]}</td>'
             "</tr>"
@@ -106,15 +106,15 @@ def markup(table: ViewTable, address: Address) -> str:
     level = level_name(levels.pop()) if len(levels) == 1 else _("下级单位")
     return blocks.render(
         "table.html",
-        title=_("{place}各{level}:{layer}").format(
+        title=_("{place}各{level}：{layer}").format(
             place=table.place.name, level=level, layer=layer_title(table.layer)
         ),
-        subtitle=_("{count} 个单位,由差到好").format(count=format.number(len(table.cells))),
+        subtitle=_("{count} 个单位，由差到好").format(count=format.number(len(table.cells))),
         numerator=_heading(table.layer.numerator),
         denominator=_heading(table.layer.denominator),
         value=_("数值({unit})").format(unit=unit_name(table.layer.unit)),
         rows=Markup("\n".join(_rows(table, address))),
-        rest=_("其余 {count} 个较好的单位未列出,可在图上点选或搜索。").format(
+        rest=_("其余 {count} 个较好的单位未列出，可在图上点选或搜索。").format(
             count=format.number(rest)
         )
         if rest

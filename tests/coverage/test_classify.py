@@ -27,7 +27,7 @@ def test_no_data_and_zero_denominator_have_no_value() -> None:
 
 
 def test_a_value_on_a_break_belongs_to_the_class_above() -> None:
-    value = np.array([69.9, 70, 79.99, 80, 97, 100, np.nan])
+    value = np.array([69.9, 70, 79.99, 80, 95, 100, np.nan])
     assert classify.class_indices(HIGHER, value).tolist() == [0, 1, 1, 2, 4, 4, -1]
 
 

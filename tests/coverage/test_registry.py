@@ -29,7 +29,7 @@ ENTRY = {
     "unit": "%",
     "target": 100,
     "direction": "higher",
-    "breaks": [70, 80, 90, 97],
+    "breaks": [70, 80, 90, 95],
     "palette": "YlGnBu",
     "help": "说明",
     "help_en": "Help",

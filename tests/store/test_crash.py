@@ -154,7 +154,7 @@ def test_a_load_says_that_it_waits_and_gives_up_in_the_end(store: Store) -> None
         change = world.figures_change(world.figures(*MONTHS))
         commit(store, change, PAIRS, lines.append, timeout=0.2)
     assert caught.value.code == "LOAD_BUSY"
-    assert lines == ["另一个导入正在进行,等待其完成"]
+    assert lines == ["另一个导入正在进行，等待其完成"]
     assert commit(store, world.figures_change(world.figures(*MONTHS)), PAIRS).batch == 2
 
 

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import pytest
 
 from dashboard.coverage import registry
+from dashboard.coverage.model import Cell, Status
 from dashboard.ui import format, texts
+from geodata.model import Level, Place
 
 CONTRACT = registry.layer("contract_coverage")
 FINDINGS = registry.layer("open_findings_rate")
+
+
+def cell(value: float, change: float | None) -> Cell:
+    place = Place("V", "村", Level.VILLAGE, None, "V/", date(2020, 1, 1))
+    return Cell(
+        place, 1, 1, value, Status.OK, 1, 1, change, 1, 1, None, None, True, False
+    )  # fmt: skip
 
 
 def test_values_carry_their_unit_and_thousands_separators() -> None:
@@ -29,7 +40,13 @@ def test_values_carry_their_unit_and_thousands_separators() -> None:
     ],
 )
 def test_a_change_of_percentages_is_told_in_points(amount: float | None, words: str) -> None:
-    assert format.change(CONTRACT, amount) == words
+    assert format.change(CONTRACT, cell(80.0, amount)) == words
+
+
+def test_the_change_agrees_with_the_two_values_shown() -> None:
+    # The exact change is 0.13, but a reader subtracts 91.4 from 91.6.
+    assert format.value(CONTRACT, 91.56) == "91.6%" and format.value(CONTRACT, 91.43) == "91.4%"
+    assert format.change(CONTRACT, cell(91.56, 0.13)) == "▲ 0.2 个百分点"
 
 
 def test_months_in_both_languages() -> None:
@@ -45,4 +62,4 @@ def test_every_class_of_every_layer_has_its_own_words() -> None:
         assert len(set(words)) == layer.classes
         assert all(f"{limit:,g}" in " ".join(words) for limit in layer.breaks)
     assert format.class_label(CONTRACT, 0) == "70% 以下"
-    assert format.class_label(CONTRACT, 4) == "97% 及以上"
+    assert format.class_label(CONTRACT, 4) == "95% 及以上"

@@ -78,7 +78,7 @@ def test_a_view_names_its_addresses_colours_and_counts(unit: Unit) -> None:
     assert len(config["colours"]) == len(legend["classes"]) == table.layer.classes
     total = sum(row["count"] for row in legend["classes"])
     assert total + legend["noData"] + legend["notApplicable"] == len(table.cells)
-    assert {"4 个机构无坐标", "示意边界,不作划界依据", "审图号:GS(2026)1号"} <= set(legend["notes"])
+    assert {"4 个机构无坐标", "示意边界，不作划界依据", "审图号：GS(2026)1号"} <= set(legend["notes"])
 
 
 def test_a_village_is_marked_among_its_siblings_with_clinics_on(unit: Unit) -> None:

@@ -104,4 +104,4 @@ def test_an_institution_without_coordinates_says_so(unit: Unit) -> None:
     ]  # fmt: skip
     shown = service.profile(unit, village, LATEST)
     text = words(panel.markup(shown, ADDRESS.moved(place=village), site, shown.place))
-    assert "无坐标,图上不显示" in text
+    assert "无坐标，图上不显示" in text
