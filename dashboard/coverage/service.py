@@ -413,7 +413,9 @@ def _pixel_m(polygons: Geometries) -> float:
 def payload(shown: ViewTable, drawn: Outlines) -> Payload:
     """The children of a view as a small GeoJSON FeatureCollection.
 
-    ``shapes`` is the outlines' digest. Properties: ``id``, ``n`` name, ``v`` value, ``a``
+    ``shapes`` is the outlines' digest; ``counts`` says how many children each class has (low value
+    first), then how many have no data and to how many the layer does not apply, drawn or not.
+    Properties: ``id``, ``n`` name, ``v`` value, ``a``
     numerator, ``b`` denominator, ``c`` class (-1 no data, -2 not applicable), ``r`` rank, ``x``,
     ``y`` label point, ``w`` label radius in metres, ``i`` 1 where the boundary is indicative.
     """
@@ -434,7 +436,10 @@ def payload(shown: ViewTable, drawn: Outlines) -> Payload:
             **fixed,
         }
         features.append(f"{start}{to_json(properties)}}}")
-    head = f'{{"type":"FeatureCollection","shapes":"{drawn.digest}","features":['
+    counts = to_json(
+        [*shown.class_counts, shown.count(Status.NO_DATA), shown.count(Status.NOT_APPLICABLE)]
+    )
+    head = f'{{"type":"FeatureCollection","shapes":"{drawn.digest}","counts":{counts},"features":['
     return _payload(f"{head}{','.join(features)}]}}".encode())
 
 

@@ -19,8 +19,8 @@ from branca.element import Element
 from folium.template import Template
 from streamlit_folium import st_folium
 
-from dashboard.coverage import palettes
-from dashboard.coverage.model import SiteStatus, Status, ViewTable
+from dashboard.coverage import palettes, registry
+from dashboard.coverage.model import Layer, SiteStatus, Status, ViewTable
 from dashboard.settings import Settings
 from dashboard.settings import Tiles as Source
 from dashboard.ui import escape, format
@@ -31,6 +31,7 @@ from dashboard.ui.tables import measure_title
 from dashboard.ui.texts import (
     _,
     kind_name,
+    language,
     layer_title,
     site_status_name,
     status_name,
@@ -167,34 +168,29 @@ def config(
         version: last segment of the payload's address.
         unlocated: institutions under the drawn place without coordinates.
     """
-    layer, drawn = table.layer, table.place
-    colours = palettes.colours(layer.palette, layer.classes)
+    drawn = table.place
     tail = quote(f"{drawn.id}/{address.month}/{version}")
     villages = any(cell.place.level >= Level.VILLAGE for cell in table.cells)
     return {
-        "url": f"../../layers/{quote(layer.id)}/{tail}",
+        "layer": table.layer.id,
+        "looks": _looks(language()),
+        "layersUrl": "../../layers",
         "sitesUrl": f"../../sites/{tail}",
+        "tail": tail,
         "sitesOn": villages,
         "place": drawn.id,
+        "month": address.month,
         "selected": address.place if address.place != drawn.id else None,
         "site": address.site,
-        "title": _("{place}：{layer}，{month}").format(
-            place=drawn.name, layer=layer_title(layer), month=format.month(address.month)
-        ),
-        "colours": colours,
-        "dark": [_is_dark(colour) for colour in colours],
+        "title": _("{place}，{month}").format(place=drawn.name, month=format.month(address.month)),
         "opacity": 0.7 if settings.tiles is not Source.NONE else 0.95,
         "accent": ACCENT,
-        "unit": unit_name(layer.unit),
-        "decimals": format.decimals(layer),
-        "numerator": measure_title(layer.numerator),
-        "denominator": measure_title(layer.denominator),
         "words": {
             "-1": status_name(Status.NO_DATA),
             "-2": status_name(Status.NOT_APPLICABLE),
         },
         "rank": _("第 {rank} 名"),
-        "legend": _legend(table, unlocated, settings),
+        "notes": _notes(table, unlocated, settings),
         "siteColours": SITE_COLOURS,
         "siteWords": {status.value: site_status_name(status) for status in SiteStatus},
         "kinds": {kind.value: kind_name(kind) for kind in InstitutionKind},
@@ -209,6 +205,32 @@ def config(
     }
 
 
+@cache
+def _looks(_language: str) -> dict[str, dict[str, Any]]:
+    """How each layer is drawn, for the language in use: a click on another layer waits for nobody.
+
+    The page itself follows a moment later, and what it sends is the same drawing.
+    """
+    return {layer.id: _look(layer) for layer in registry.layers().values()}
+
+
+def _look(layer: Layer) -> dict[str, Any]:
+    colours = palettes.colours(layer.palette, layer.classes)
+    return {
+        "layerTitle": layer_title(layer),
+        "colours": colours,
+        "dark": [_is_dark(colour) for colour in colours],
+        "classes": [format.class_label(layer, index) for index in range(layer.classes)],
+        "unit": unit_name(layer.unit),
+        "unitNote": _("单位：{unit}").format(unit=unit_name(layer.unit))
+        if layer.unit != "%"
+        else "",
+        "decimals": format.decimals(layer),
+        "numerator": measure_title(layer.numerator),
+        "denominator": measure_title(layer.denominator),
+    }
+
+
 def _is_dark(colour: str) -> bool:
     """Whether white text reads better on ``#rrggbb`` (relative luminance of WCAG 2)."""
     channels = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
@@ -216,9 +238,8 @@ def _is_dark(colour: str) -> bool:
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2] < 0.3
 
 
-def _legend(table: ViewTable, unlocated: int, settings: Settings) -> dict[str, Any]:
-    layer = table.layer
-    colours = palettes.colours(layer.palette, layer.classes)
+def _notes(table: ViewTable, unlocated: int, settings: Settings) -> list[str]:
+    """What the legend has to say below the classes, whatever the layer."""
     notes = []
     if table.without_boundary:
         notes.append(_("{count} 个单位无边界").format(count=format.number(table.without_boundary)))
@@ -228,22 +249,7 @@ def _legend(table: ViewTable, unlocated: int, settings: Settings) -> dict[str, A
         notes.append(_("示意边界，不作划界依据"))
     if settings.map_approval:
         notes.append(_("审图号：{number}").format(number=settings.map_approval))
-    unit = _("单位：{unit}").format(unit=unit_name(layer.unit)) if layer.unit != "%" else ""
-    return {
-        "title": layer_title(layer),
-        "unit": unit,
-        "classes": [
-            {
-                "colour": colours[index],
-                "label": format.class_label(layer, index),
-                "count": count,
-            }
-            for index, count in enumerate(table.class_counts)
-        ],
-        "noData": table.count(Status.NO_DATA),
-        "notApplicable": table.count(Status.NOT_APPLICABLE),
-        "notes": notes,
-    }
+    return notes
 
 
 def show(tiles: Tiles, config: dict[str, Any], on_pick: Callable[[], None]) -> None:

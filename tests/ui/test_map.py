@@ -9,7 +9,7 @@ import pytest
 import streamlit_folium
 from pytest import MonkeyPatch
 
-from dashboard.coverage import service
+from dashboard.coverage import registry, service
 from dashboard.coverage.model import View
 from dashboard.settings import Settings
 from dashboard.settings import Tiles as Source
@@ -68,17 +68,18 @@ def test_hostile_text_cannot_end_the_script(monkeypatch: MonkeyPatch) -> None:
     assert not set(literal.group(1)) & set("<>`$'")
 
 
-def test_a_view_names_its_addresses_colours_and_counts(unit: Unit) -> None:
+def test_a_view_names_its_address_and_every_layers_look(unit: Unit) -> None:
     table = service.table(unit, View(COUNTY, "contract_coverage", LATEST))
     address = Address(COUNTY, "contract_coverage", LATEST)
     config = drawing.config(table, address, "1-2-3", 4, Settings(map_approval="GS(2026)1号"))
-    assert config["url"] == f"../../layers/contract_coverage/{COUNTY}/{LATEST}/1-2-3"
+    assert (config["layer"], config["tail"]) == ("contract_coverage", f"{COUNTY}/{LATEST}/1-2-3")
+    assert list(config["looks"]) == list(registry.layers())
     assert config["selected"] is None and config["sitesOn"] is False
-    legend = config["legend"]
-    assert len(config["colours"]) == len(legend["classes"]) == table.layer.classes
-    total = sum(row["count"] for row in legend["classes"])
-    assert total + legend["noData"] + legend["notApplicable"] == len(table.cells)
-    assert {"4 个机构无坐标", "示意边界，不作划界依据", "审图号：GS(2026)1号"} <= set(legend["notes"])
+    look = config["looks"][config["layer"]]
+    assert len(look["colours"]) == len(look["classes"]) == table.layer.classes
+    assert {"4 个机构无坐标", "示意边界，不作划界依据", "审图号：GS(2026)1号"} <= set(
+        config["notes"]
+    )
 
 
 def test_a_village_is_marked_among_its_siblings_with_clinics_on(unit: Unit) -> None:

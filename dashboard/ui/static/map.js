@@ -11,6 +11,8 @@
   const LEGEND_HEAD = 52;
   const FEW_SITES = 80;
   const CACHED_ANSWERS = 40;
+  const IDLE_MS = 250;
+  const LAYERS_AHEAD = 6;
   const MAX_ZOOM = 18;
   const NAME_FONT = 13;
   const VALUE_FONT = 12;
@@ -158,7 +160,8 @@
      only marked among its siblings, which are here already. */
   function fetchAhead(config, id) {
     if (config.sitesOn) return;
-    fetchJson(config.url.replace(`/${config.place}/`, `/${id}/`)).catch(() => undefined);
+    const tail = config.tail.replace(config.place, id);
+    fetchJson(`${config.layersUrl}/${config.layer}/${tail}`).catch(() => undefined);
   }
 
   /* ---------- clicks to Python ---------- */
@@ -198,6 +201,7 @@
   function draw(map, config, body) {
     const features = (body ? body.features : []).filter((feature) => feature.geometry);
     state.features = features;
+    state.counts = body ? body.counts : [];
     const shapes = body ? body.shapes : "";
     if (shapes && shapes === state.shapes) recolour(config, features);
     else rebuild(map, config, features);
@@ -395,10 +399,10 @@
   }
 
   function drawLegend(config) {
-    const legend = config.legend;
     const box = state.legend;
+    const [noData, notApplicable] = state.counts.slice(config.classes.length);
     box.replaceChildren();
-    const head = element("button", "dudao-legend-head", legend.title);
+    const head = element("button", "dudao-legend-head", config.layerTitle);
     head.type = "button";
     head.setAttribute("aria-expanded", String(!box.classList.contains("folded")));
     head.onclick = () => {
@@ -407,14 +411,14 @@
     };
     box.appendChild(head);
     const body = element("div", "dudao-legend-body");
-    if (legend.unit) body.appendChild(element("div", "dudao-note", legend.unit));
-    legend.classes.forEach((row) =>
-      body.appendChild(legendRow(colourSwatch(row.colour, ""), row.label, row.count)));
-    body.appendChild(legendRow(colourSwatch(null, "no-data"), config.words[-1], legend.noData));
+    if (config.unitNote) body.appendChild(element("div", "dudao-note", config.unitNote));
+    config.classes.forEach((words, index) => body.appendChild(
+      legendRow(colourSwatch(config.colours[index], ""), words, state.counts[index])));
+    body.appendChild(legendRow(colourSwatch(null, "no-data"), config.words[-1], noData));
     body.appendChild(
-      legendRow(colourSwatch(null, "not-applicable"), config.words[-2], legend.notApplicable));
+      legendRow(colourSwatch(null, "not-applicable"), config.words[-2], notApplicable));
     if (state.markers.size) drawSiteLegend(config, body);
-    legend.notes.forEach((note) => body.appendChild(element("div", "dudao-note", note)));
+    config.notes.forEach((note) => body.appendChild(element("div", "dudao-note", note)));
     box.appendChild(body);
   }
 
@@ -481,6 +485,9 @@
     state.notice.hidden = true;
     state.notice.setAttribute("role", "status");
     map.getContainer().appendChild(state.notice);
+    const page = window.parent.document;
+    page.addEventListener("click", layerClicked, true);
+    window.addEventListener("pagehide", () => page.removeEventListener("click", layerClicked, true));
     map.on("dragstart zoomstart", () => { if (!state.fitting) state.touched = true; });
     map.on("resize", () => { if (!state.touched) fit(); });
     behave(map, map.getContainer());
@@ -522,7 +529,7 @@
       button.title = title;
       button.setAttribute("aria-label", title);
     });
-    map.getContainer().setAttribute("aria-label", config.title);
+    map.getContainer().setAttribute("aria-label", `${config.layerTitle} ${config.title}`);
   }
 
   function fit() {
@@ -552,8 +559,11 @@
     return state.sitesWanted === null ? config.sitesOn : state.sitesWanted;
   }
 
-  function show(map, config) {
+  /* A rerun's configuration, completed with the look of its layer. */
+  function show(map, sent) {
     if (!state.map) setUp(map);
+    const url = `${sent.layersUrl}/${sent.layer}/${sent.tail}`;
+    const config = { ...sent, ...sent.looks[sent.layer], url: url };
     const order = ++state.order;
     const drawing = JSON.stringify([sitesShown(config), { ...config, selected: null, site: null }]);
     if (drawing === state.drawing) {
@@ -587,11 +597,35 @@
     });
   }
 
+  /* A click on another layer of the same view, in the side bar or the panel: draw it now. The page
+     runs meanwhile, and what it sends then is this same drawing. */
+  function layerClicked(event) {
+    if (!state.config || event.button !== 0 || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    const button = event.target.closest("[class*='st-key-layer-'] button");
+    const link = event.target.closest("a[href^='?']");
+    let layer = null;
+    if (button) {
+      layer = /st-key-layer-(\w+)/.exec(button.closest("[class*='st-key-layer-']").className)[1];
+    } else if (link) {
+      const asked = new URLSearchParams(link.getAttribute("href"));
+      const place = state.config.selected || state.config.place;
+      if (asked.get("place") === place && asked.get("month") === state.config.month) {
+        layer = asked.get("layer");
+      }
+    }
+    if (layer in state.config.looks && layer !== state.config.layer) {
+      show(state.map, { ...state.config, layer: layer });
+    }
+  }
+
   /* The same drawing with another place or institution chosen. */
   function mark(config) {
     const before = state.config;
     state.config = config;
-    state.paths.forEach((path) => path.setStyle(look(config, path.feature)));
+    [before.selected, config.selected].filter((id) => state.paths.has(id)).forEach((id) => {
+      const path = state.paths.get(id);
+      path.setStyle(look(config, path.feature));
+    });
     if (state.paths.has(config.selected)) state.paths.get(config.selected).bringToFront();
     [before.site, config.site].filter((id) => state.markers.has(id)).forEach((id) => {
       const marker = state.markers.get(id);
@@ -608,7 +642,19 @@
         labels: state.written, at: performance.timeOrigin + performance.now(),
         selected: config.selected, site: config.site };
       document.body.dataset.drawn = config.url;
+      clearTimeout(state.ahead);
+      state.ahead = setTimeout(() => fetchLayersAhead(config), IDLE_MS);
     }, 0));
+  }
+
+  /* While the reader reads: the same view in other layers, one after the other. */
+  async function fetchLayersAhead(config) {
+    if (navigator.connection && navigator.connection.saveData) return;
+    const others = Object.keys(config.looks).filter((layer) => layer !== config.layer);
+    for (const layer of others.slice(0, LAYERS_AHEAD)) {
+      if (state.config !== config) return;
+      await fetchJson(`${config.layersUrl}/${layer}/${config.tail}`).catch(() => undefined);
+    }
   }
 
   const api = { show: show, drawn: null, state: state };
