@@ -22,8 +22,10 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 from streamlit.web import bootstrap
 
+from dashboard.coverage import registry
 from dashboard.coverage.model import View
 from dashboard.settings import Settings
+from dashboard.store.commit import ensure_snapshots
 from dashboard.store.unit import Unit
 from dashboard.ui import caches, frame, state
 from dashboard.ui.assets import MEDIA_TYPES, asset_path
@@ -42,12 +44,14 @@ GEOJSON = "application/geo+json"
 def create_app(settings: Settings) -> st.App:
     """The application for one data directory; the store is opened, so its problems show here.
 
+    Months published before a layer was added are rolled up again first.
+
     Raises:
         DudaoError: the data directory cannot be opened.
     """
     _configure_streamlit(settings)
     caches.configure(settings)
-    caches.store()
+    ensure_snapshots(caches.store(), registry.pairs(), partial(print, flush=True))
     return st.App(
         APP_SCRIPT,
         routes=routes(),

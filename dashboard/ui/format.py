@@ -44,9 +44,8 @@ def moved(layer: Layer, cell: Cell) -> float | None:
     return round(round(cell.value, places) - round(cell.value - cell.change, places), places)
 
 
-def change(layer: Layer, cell: Cell) -> str:
-    """``▲ 1.2 个百分点``: percentages differ by points, never by per cent."""
-    amount = moved(layer, cell)
+def change(layer: Layer, amount: float | None) -> str:
+    """``▲ 1.2 个百分点`` for what ``moved`` says: percentages differ by points, not per cent."""
     if amount is None:
         return MISSING
     shown = number(abs(amount), decimals(layer))

@@ -97,11 +97,12 @@ def _change(layer: Layer, cell: Cell) -> Tile:
     if cell.change is None or cell.value is None:
         return Tile(_("较上月"), format.MISSING, _("上月或本月没有数据"))
     before = format.value(layer, cell.value - cell.change)
+    moved = format.moved(layer, cell)
     return Tile(
         _("较上月"),
-        format.change(layer, cell),
+        format.change(layer, moved),
         _("上月 {value}").format(value=before),
-        tone(layer, format.moved(layer, cell)),
+        tone(layer, moved),
     )
 
 

@@ -81,14 +81,14 @@ def _rows(table: ViewTable, address: Address) -> Iterator[str]:
             else ""
         )
         note = "" if cell.has_boundary else f"<small>{undrawn}</small>"
+        change = format.moved(layer, cell)
         yield (
             f'<tr data-id="{escape.html(cell.place.id)}">'
             f'<th scope="row"><a href="{href}">{escape.html(cell.place.name)}</a>{flag}{note}</th>'
             f'<td class="n">{format.number(cell.numerator)}</td>'
             f'<td class="n">{format.number(cell.denominator)}</td>'
             f'<td class="n dd-value">{escape.html(format.value(layer, cell.value))}</td>'
-            f'<td class="n {tone(layer, format.moved(layer, cell))}">'
-            f"{escape.html(format.change(layer, cell))}</td>"
+            f'<td class="n {tone(layer, change)}">{escape.html(format.change(layer, change))}</td>'
             f'<td class="n">{format.number(cell.rank)}</td>'
             f'<td class="dd-class">{missing[cell.status] if index is None else classes[index]}</td>'
             "</tr>"

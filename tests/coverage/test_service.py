@@ -16,7 +16,7 @@ import shapely.geometry
 from dashboard.coverage import registry, service
 from dashboard.coverage.model import Payload, SiteStatus, Status, View
 from dashboard.store import Store
-from dashboard.store.commit import commit
+from dashboard.store.commit import commit, ensure_snapshots
 from dashboard.store.model import Change
 from dashboard.store.unit import Unit
 from geodata.coverage_shapes import gaps_and_overlaps
@@ -165,6 +165,26 @@ def test_change_on_the_month_before(store: Store, tmp_path: Path) -> None:
     assert cells["T0V0"].change == pytest.approx(10)
     assert cells["T0V3"].change is None
     fresh.close()
+
+
+def test_a_layer_added_later_is_rolled_up_from_the_figures_already_there(tmp_path: Path) -> None:
+    store = Store.open(tmp_path)
+    first, *added = registry.pairs()
+    frame, shapes = _places()
+    for change in (
+        Change(dataset="places", frame=frame, geometries=shapes),
+        Change(dataset="figures", frame=_figures()),
+    ):
+        commit(store, change, [first])
+    clinics = view("T0", layer="clinic_standardisation")
+    with store.unit() as unit:
+        assert service.table(unit, clinics).own.status is Status.NO_DATA
+    assert len(ensure_snapshots(store, [first, *added])) == 2
+    with store.unit() as unit:
+        shown = service.table(unit, clinics)
+    assert (shown.own.numerator, shown.own.denominator, shown.version) == (1, 2, 2)
+    assert ensure_snapshots(store, [first, *added]) == ()
+    store.close()
 
 
 def test_profile_has_every_layer_and_the_way_up(unit: Unit) -> None:
