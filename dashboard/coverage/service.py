@@ -270,21 +270,21 @@ def trend(unit: Unit, place_id: str, layer_id: str) -> list[TrendPoint]:
     The place is looked up month by month, for it may have moved, begun or ended in between.
 
     Raises:
-        DudaoError: LAYER_NOT_FOUND, or PLACE_NOT_FOUND when no month knows the place.
+        DudaoError: LAYER_NOT_FOUND or PLACE_NOT_FOUND.
     """
     layer = registry.layer(layer_id)
     points = []
-    known = False
+    versions = unit.versions(place_id)
     for month in unit.months():
-        place = next(iter(unit.places([place_id], month_end(month))), None)
+        on = month_end(month)
+        place = next((version for version in versions if version.valid_on(on)), None)
         if place is None:
             points.append(TrendPoint(month, None, None, None, Status.NO_DATA))
             continue
-        known = True
         family = _Family([place], unit.siblings(unit.snapshot(month), place.parent_id), None)
         (cell,) = family.cells(layer, {})
         points.append(TrendPoint(month, cell.numerator, cell.denominator, cell.value, cell.status))
-    if points and not known:
+    if points and not versions:
         unit.place(place_id, month_end(points[-1].month))
     return points
 

@@ -119,6 +119,10 @@ class Unit:
             for found in self._places(place.c.id.in_(chunk), on)
         ]
 
+    def versions(self, place_id: str) -> list[Place]:
+        """Every version of one place, earliest first; none for an unknown id."""
+        return self._places(place.c.id == place_id)
+
     def all_places(self, on: date) -> list[Place]:
         """Every place on a day, by id."""
         return self._places(place.c.id.is_not(None), on)

@@ -66,11 +66,11 @@ class Address:
         return replace(self, **changes)
 
     def links(self) -> Callable[[str], str]:
-        """What makes the link to the same view of another place, many times over."""
+        """What makes the link to the same view of another place, as an HTML attribute's value."""
         params = self.moved(place="").params()
         del params["place"]
-        tail = urlencode(params)
-        return lambda place_id: f"?place={quote_plus(place_id)}&{tail}"
+        tail = urlencode(params).replace("&", "&amp;")
+        return lambda place_id: f"?place={quote_plus(place_id)}&amp;{tail}"
 
     def href(self, **changes: Any) -> str:
         """The link to the view after a change: ``?place=…``."""

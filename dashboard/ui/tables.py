@@ -71,8 +71,9 @@ def _rows(table: ViewTable, address: Address) -> Iterator[str]:
         for status, swatch in _SWATCHES.items()
     }
     doubtful, undrawn = escape.html(_("数据存疑")), escape.html(_("无边界"))
+    # Numbers with our own units need no escaping; what came from a file does.
     for cell in table.cells[:ROWS_LISTED]:
-        href = escape.html(link(cell.place.id))
+        place_id, name = escape.html(cell.place.id), escape.html(cell.place.name)
         index = cell.class_index
         flag = (
             f'<abbr class="dd-flag" title="{escape.html(disagreement(layer, cell))}">'
@@ -83,12 +84,12 @@ def _rows(table: ViewTable, address: Address) -> Iterator[str]:
         note = "" if cell.has_boundary else f"<small>{undrawn}</small>"
         change = format.moved(layer, cell)
         yield (
-            f'<tr data-id="{escape.html(cell.place.id)}">'
-            f'<th scope="row"><a href="{href}">{escape.html(cell.place.name)}</a>{flag}{note}</th>'
+            f'<tr data-id="{place_id}">'
+            f'<th scope="row"><a href="{link(cell.place.id)}">{name}</a>{flag}{note}</th>'
             f'<td class="n">{format.number(cell.numerator)}</td>'
             f'<td class="n">{format.number(cell.denominator)}</td>'
-            f'<td class="n dd-value">{escape.html(format.value(layer, cell.value))}</td>'
-            f'<td class="n {tone(layer, change)}">{escape.html(format.change(layer, change))}</td>'
+            f'<td class="n dd-value">{format.value(layer, cell.value)}</td>'
+            f'<td class="n {tone(layer, change)}">{format.change(layer, change)}</td>'
             f'<td class="n">{format.number(cell.rank)}</td>'
             f'<td class="dd-class">{missing[cell.status] if index is None else classes[index]}</td>'
             "</tr>"
