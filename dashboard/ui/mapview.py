@@ -17,6 +17,9 @@ from dashboard.ui.texts import LANGUAGES, _, group_name, language, layer_title
 from geodata.errors import DudaoError
 from geodata.model import Institution, Place
 
+_WHOLE_LIST = "whole_list"
+"""Session entry: the place whose whole table was asked for."""
+
 
 class MapView:
     """One view of the map page; each part is read when it is shown, the map's first.
@@ -209,14 +212,23 @@ class MapView:
         return panel.markup(self.profile, self.address, opened, home)
 
     def table(self) -> None:
-        """The children, worst first."""
+        """The children, worst first; a long list is shown whole when asked."""
         address = self.address.moved(site=None)
-        key = ("table", self.shown.view, self.version, address.lang, language())
+        count = len(self.shown.cells)
+        opened = st.session_state.get(_WHOLE_LIST) == self.shown.place.id
+        limit = None if opened or count <= tables.ROWS_LISTED else tables.ROWS_LISTED
+        key = ("table", self.shown.view, self.version, address.lang, language(), limit)
         blocks.show(
             "children",
-            caches.markup(key, lambda: tables.markup(self.shown, address)),
+            caches.markup(key, lambda: tables.markup(self.shown, address, limit)),
             selected=self.address.place,
         )
+        if limit is not None:
+            st.button(
+                _("显示全部 {count} 个单位").format(count=format.number(count)),
+                key="whole-list",
+                on_click=partial(st.session_state.update, {_WHOLE_LIST: self.shown.place.id}),
+            )
 
 
 def _line(style: str, words: str) -> None:

@@ -13,8 +13,8 @@ from dashboard.ui.state import Address
 from dashboard.ui.texts import _, language, layer_title, level_name, status_name, unit_name
 from loaders.registry import measures
 
-ROWS_LISTED = 300
-"""A longer table helps nobody and holds up the map."""
+ROWS_LISTED = 100
+"""The worst so many are listed at first; a longer table holds up the map."""
 
 _SWATCHES = {Status.NO_DATA: "no-data", Status.NOT_APPLICABLE: "not-applicable"}
 
@@ -56,7 +56,7 @@ def disagreement(layer: Layer, cell: Cell) -> str:
     )
 
 
-def _rows(table: ViewTable, address: Address) -> Iterator[str]:
+def _rows(table: ViewTable, address: Address, limit: int | None) -> Iterator[str]:
     """The table's rows; written here, for a template takes ten times as long over 300 of them."""
     layer = table.layer
     link = address.links()
@@ -72,7 +72,7 @@ def _rows(table: ViewTable, address: Address) -> Iterator[str]:
     }
     doubtful, undrawn = escape.html(_("数据存疑")), escape.html(_("无边界"))
     # Numbers with our own units need no escaping; what came from a file does.
-    for cell in table.cells[:ROWS_LISTED]:
+    for cell in table.cells[:limit]:
         place_id, name = escape.html(cell.place.id), escape.html(cell.place.name)
         index = cell.class_index
         flag = (
@@ -100,9 +100,8 @@ def _heading(measure_id: str) -> str:
     return f"{measure_title(measure_id)}({unit_name(measure_unit(measure_id))})"
 
 
-def markup(table: ViewTable, address: Address) -> str:
-    """The children of the drawn place as a table whose rows lead to them."""
-    rest = max(0, len(table.cells) - ROWS_LISTED)
+def markup(table: ViewTable, address: Address, limit: int | None = None) -> str:
+    """The children of the drawn place as a table whose rows lead to them: the worst ``limit``."""
     levels = {cell.place.level for cell in table.cells}
     level = level_name(levels.pop()) if len(levels) == 1 else _("下级单位")
     return blocks.render(
@@ -114,11 +113,6 @@ def markup(table: ViewTable, address: Address) -> str:
         numerator=_heading(table.layer.numerator),
         denominator=_heading(table.layer.denominator),
         value=_("数值({unit})").format(unit=unit_name(table.layer.unit)),
-        rows=Markup("\n".join(_rows(table, address))),
-        rest=_("其余 {count} 个较好的单位未列出，可在图上点选或搜索。").format(
-            count=format.number(rest)
-        )
-        if rest
-        else "",
+        rows=Markup("\n".join(_rows(table, address, limit))),
         empty=_("{place}没有下级单位。请从上方路径返回上级。").format(place=table.place.name),
     )
