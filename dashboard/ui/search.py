@@ -68,14 +68,13 @@ def show(unit: Unit, address: Address) -> None:
     )
     if not text:
         return
-    rows = [_row(unit, place, address) for place in find(unit, text, address.month)]
-    blocks.show(
-        "results",
-        blocks.render(
-            "results.html",
-            rows=rows,
-            none=_("没有找到“{text}”。可试地名中的几个字、拼音首字母或区划代码。").format(
-                text=text
-            ),
-        ),
+    blocks.show("results", results_markup(unit, text, address))
+
+
+def results_markup(unit: Unit, text: str, address: Address) -> str:
+    """The places found, each with the way to it; words on how to search when there are none."""
+    return blocks.render(
+        "results.html",
+        rows=[_row(unit, place, address) for place in find(unit, text, address.month)],
+        nothing=_("没有找到“{text}”。可试地名中的几个字、拼音首字母或区划代码。").format(text=text),
     )

@@ -8,8 +8,9 @@ import pytest
 
 from dashboard.store import Unit
 from dashboard.ui import search
+from dashboard.ui.state import Address
 
-from .conftest import LATEST, TOWN
+from .conftest import COUNTY, LATEST, TOWN
 
 
 @pytest.mark.parametrize("text", ["平舒镇", "pingshuzhen", "131025100000"])
@@ -32,6 +33,14 @@ def test_the_same_name_twice_does_not_land(unit: Unit) -> None:
     place = search.find(unit, "王庄村民委员会", LATEST)[0]
     assert search.landing([place], "王庄村民委员会") == place
     assert search.landing([place, replace(place, id="another")], "王庄村民委员会") is None
+
+
+def test_results_lead_to_the_places_or_say_how_to_search(unit: Unit) -> None:
+    address = Address(COUNTY, "contract_coverage", LATEST)
+    found = search.results_markup(unit, "平舒", address)
+    assert f"?place={TOWN}&amp;" in found and "大城县" in found
+    missing = search.results_markup(unit, "<b>没有</b>", address)
+    assert "没有找到“&lt;b&gt;没有&lt;/b&gt;”" in missing
 
 
 def test_nothing_found(unit: Unit) -> None:
