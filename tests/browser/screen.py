@@ -109,6 +109,14 @@ class Screen:
         assert box is not None
         return box["x"] + x, box["y"] + y
 
+    def hover_place(self, place_id: str) -> None:
+        """Point at a place as a hand does: Leaflet looks at the mouse once in 32 ms and drops the
+        moves between, so the last of several moves comes after a pause."""
+        x, y = self.point_of(place_id)
+        self.page.mouse.move(x, y)
+        self.page.wait_for_timeout(100)
+        self.page.mouse.move(x + 1, y)
+
     def widest_without_clinic(self) -> str:
         """The drawn village with most room around its middle among those without a clinic."""
         return str(

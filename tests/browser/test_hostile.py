@@ -79,7 +79,7 @@ def test_hostile_names_are_shown_and_never_run(tmp_path: Path, chromium: Browser
         for name in NAMES:
             expect(screen.page.locator(".dd-table").get_by_text(name, exact=True)).to_be_visible()
         for at, name in enumerate(NAMES):
-            screen.page.mouse.move(*screen.point_of(f"v{at}"))
+            screen.hover_place(f"v{at}")
             expect(screen.frame.locator(".dudao-tip-name")).to_have_text(name)
         screen.frame.locator(".dudao-site").first.click()
         clinic = NAMES[int(screen.params_when("site")[1:])]

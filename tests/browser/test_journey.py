@@ -124,7 +124,7 @@ def test_layer_and_month_switch_keep_place_and_position(open_screen: OpenScreen)
 
 def test_the_map_says_what_is_under_the_pointer(open_screen: OpenScreen) -> None:
     screen = open_screen()
-    screen.page.mouse.move(*screen.point_of(COUNTY))
+    screen.hover_place(COUNTY)
     tip = screen.frame.locator(".dudao-tip")
     expect(tip).to_contain_text("大城县")
     expect(tip).to_contain_text("建档立卡人口")
