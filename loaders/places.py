@@ -35,9 +35,6 @@ from loaders.points import (
 from loaders.rows import FileRows
 from loaders.table import Factor, Flags, Rows, Words
 
-FRAME_COLUMNS = (
-    "id", "name", "level", "parent_id", "valid_from", "valid_to", "lon", "lat", "indicative",
-)  # fmt: skip
 FIRST_DAY = np.datetime64("1900-01-01", "D")
 """Since when a place counts as valid when nobody says otherwise."""
 

@@ -6,7 +6,7 @@ import codecs
 import csv
 import io
 from collections import Counter
-from itertools import islice, zip_longest
+from itertools import zip_longest
 
 import numpy as np
 import pyarrow as pa
@@ -161,9 +161,3 @@ def _slow_columns(text: str, separator: str) -> tuple[Factor, ...]:
         return tuple(Factor.of(column) for column in columns)
     except csv.Error as error:
         raise ReadProblem(make("FILE_UNREADABLE", detail=str(error))) from error
-
-
-def first_lines(data: bytes, count: int = 3) -> list[str]:
-    """The first lines of a text, for telling one text format from another."""
-    text = data[:_SAMPLE].decode("utf-8", errors="replace")
-    return list(islice(text.lstrip("\ufeff").splitlines(), count))
