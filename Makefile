@@ -31,7 +31,7 @@ lint: .venv/.ready-dev
 
 test: lint
 	$(PY) -m tests.ensure_chromium
-	$(PY) -m pytest -m "not slow"
+	$(PY) -m pytest -m "not slow" -n 2 --dist loadfile
 
 test-slow: .venv/.ready-dev
 	$(PY) -m tests.ensure_chromium

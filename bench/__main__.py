@@ -8,9 +8,10 @@ from __future__ import annotations
 import argparse
 import json
 
-from bench import OUT, layer_switch, loading, machine, payload, report, rerun
+from bench import OUT, gate, layer_switch, loading, machine, payload, report, rerun
 
 PARTS = {
+    "gate": gate.run,
     "payload": payload.run,
     "rerun": rerun.run,
     "layer_switch": layer_switch.run,

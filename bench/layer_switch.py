@@ -16,7 +16,7 @@ from typing import Any
 from playwright.sync_api import Browser, Page
 
 from bench import OUT
-from bench.processes import WINDOW, chromium, get, naive, product, static
+from bench.processes import WINDOW, Product, chromium, get, naive, product, static
 from bench.trees import ROOT, Spec, prepared
 from dashboard.coverage import registry
 from dashboard.demo.figures import months_until
@@ -71,13 +71,13 @@ def _one_size(size: int) -> dict[str, Any]:
     payloads = _payloads(data, place, layers, months, size)
     with (
         chromium() as browser,
-        product(data, OUT / "layer_switch_runs.jsonl") as ours_at,
+        product(data, OUT / "layer_switch_runs.jsonl") as ours_served,
         static(payloads) as static_at,
         naive(payloads, static_at) as naive_at,
     ):
         # One untimed round warms Python, the browser's code caches and the disk.
         for number, month in enumerate((months[0], *months)):
-            first, again = _ours(browser, ours_at, place, layers, month, size)
+            first, again = _ours(browser, ours_served, place, layers, month, size)
             taken = {
                 "ours": first,
                 "ours_again": again,
@@ -103,10 +103,12 @@ def _payloads(
     """The product's own answers as files, for the other two pages."""
     folder = OUT / "payloads" / str(size)
     folder.mkdir(parents=True, exist_ok=True)
-    with product(data, OUT / "payload_runs.jsonl") as address:
+    with product(data, OUT / "payload_runs.jsonl") as served:
         for layer in layers:
             for month in months:
-                status, headers, body = get(f"{address}/layers/{layer}/{place}/{month}/0")
+                status, headers, body = get(
+                    f"{served.address}/layers/{layer}/{place}/{month}/0", **served.headers
+                )
                 if status != 200:
                     raise RuntimeError(f"/layers answered {status}")
                 if headers.get("content-encoding") == "gzip":
@@ -115,18 +117,18 @@ def _payloads(
     return folder
 
 
-def _open(browser: Browser, url: str) -> Page:
-    page = browser.new_page(viewport=WINDOW)
+def _open(page: Page, url: str) -> Page:
     page.goto(url)
     page.evaluate(_ON_CLICK)
     return page
 
 
 def _ours(
-    browser: Browser, address: str, place: str, layers: list[str], month: str, size: int
+    browser: Browser, served: Product, place: str, layers: list[str], month: str, size: int
 ) -> tuple[list[float], list[float]]:
     """Seconds of the switches to layers not shown before, and of going through them again."""
-    page = _open(browser, f"{address}/?place={place}&layer={layers[0]}&month={month}")
+    view = f"?place={place}&layer={layers[0]}&month={month}"
+    page = _open(served.page(browser), f"{served.address}/{view}")
     page.wait_for_function(_OURS_DRAWN, arg=f"/{layers[0]}/", timeout=_WAIT_MS)
     seconds = []
     for layer in layers[1:] * 2:
@@ -136,7 +138,7 @@ def _ours(
         if drawn["polygons"] != size:
             raise RuntimeError(f"drew {drawn['polygons']} polygons instead of {size}")
         seconds.append((drawn["at"] - page.evaluate("window.clicked")) / 1000)
-    page.close()
+    page.context.close()
     return seconds[: len(layers) - 1], seconds[len(layers) - 1 :]
 
 
@@ -161,7 +163,8 @@ def _static(
     browser: Browser, address: str, layers: list[str], month: str, size: int
 ) -> list[float]:
     listed = ",".join(layers)
-    page = _open(browser, f"{address}/?layers={listed}&layer={layers[0]}&month={month}")
+    page = browser.new_page(viewport=WINDOW)
+    _open(page, f"{address}/?layers={listed}&layer={layers[0]}&month={month}")
     page.wait_for_function("window.drawn", timeout=_WAIT_MS)
     seconds = []
     for layer in layers[1:]:

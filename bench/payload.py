@@ -19,16 +19,18 @@ def run() -> dict[str, Any]:
     sizes: dict[str, int] = {}
     repeats: list[int] = []
     plain = 0
-    with product(data, OUT / "payload_runs.jsonl") as address:
+    with product(data, OUT / "payload_runs.jsonl") as served:
         for layer in registry.layers():
-            url = f"{address}/layers/{layer}/{ROOT}-0-0/2026-10/0"
-            status, headers, body = get(url, **{"Accept-Encoding": "gzip"})
+            url = f"{served.address}/layers/{layer}/{ROOT}-0-0/2026-10/0"
+            status, headers, body = get(url, **{"Accept-Encoding": "gzip"}, **served.headers)
             if status != 200 or headers.get("content-encoding") != "gzip":
                 raise RuntimeError(f"/layers answered {status}, {headers}")
             sizes[layer] = len(body)
             plain = max(plain, len(gzip.decompress(body)))
             again, _, rest = get(
-                url, **{"Accept-Encoding": "gzip", "If-None-Match": headers["etag"]}
+                url,
+                **{"Accept-Encoding": "gzip", "If-None-Match": headers["etag"]},
+                **served.headers,
             )
             if rest:
                 raise RuntimeError("a repeat sent a body")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import gzip
 import os
+import secrets
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -18,10 +20,15 @@ from typing import Any
 from urllib.error import URLError
 from urllib.request import Request, urlopen
 
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from bench import OUT
+from dashboard.access import Role, operator
+from dashboard.accounts import service as accounts
+from dashboard.gate.cookies import PLAIN
+from dashboard.store import Store
 from dashboard.ui.assets import asset_path
+from geodata.errors import DudaoError
 from tests.ensure_chromium import ensure
 
 ROOT = Path(__file__).parents[1]
@@ -31,6 +38,7 @@ CHROMIUM_ARGS = [
 ]  # fmt: skip
 WINDOW = {"width": 1440, "height": 900}
 _START_S = 60
+_LOGIN = "bench"
 
 
 def free_port() -> int:
@@ -40,16 +48,56 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+@dataclass(frozen=True, slots=True)
+class Product:
+    """The real server and a viewer who is signed in to it."""
+
+    address: str
+    token: str
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What a request needs to be answered."""
+        return {"Cookie": f"{PLAIN}={self.token}"}
+
+    def page(self, browser: Browser) -> Page:
+        """A page of a browser that is signed in.
+
+        The site's policy forbids evaluating strings, which is how Playwright waits, so it is off.
+        """
+        context = browser.new_context(viewport=WINDOW, bypass_csp=True)
+        context.add_cookies([{"name": PLAIN, "value": self.token, "url": self.address}])
+        return context.new_page()
+
+
 @contextmanager
-def product(data: Path, timings: Path) -> Iterator[str]:
-    """The real server on a data directory; yields its address.
+def product(data: Path, timings: Path) -> Iterator[Product]:
+    """The real server on a data directory.
 
     Script runs are timed into ``timings``, one JSON line each, see ``bench.serve``.
     """
     port = free_port()
     command = [sys.executable, "-m", "bench.serve", str(data), str(port), str(timings)]
+    store = Store.open(data)
+    token = signed_in(store)
+    store.close()
     with _process(command, f"http://127.0.0.1:{port}", "/healthz") as address:
-        yield address
+        yield Product(address, token)
+
+
+def signed_in(store: Store) -> str:
+    """The token of a new sign-in of a viewer of everything."""
+    operator_of_bench = operator("bench")
+    try:
+        seen = accounts.account(store, operator_of_bench, _LOGIN)
+        link = accounts.reset(store, operator_of_bench, seen.id)
+    except DudaoError as error:
+        if error.code != "ACCOUNT_NOT_FOUND":
+            raise
+        link = accounts.add_account(store, operator_of_bench, _LOGIN, "测量", role=Role.VIEWER)
+    password = secrets.token_urlsafe(16)
+    accounts.set_password(store, link.token, password)
+    return accounts.sign_in(store, _LOGIN, password, "127.0.0.1", "bench")
 
 
 @contextmanager

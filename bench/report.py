@@ -93,7 +93,22 @@ def _loading(result: dict[str, Any]) -> list[Line]:
     ]  # fmt: skip
 
 
-_PARTS = {"payload": _payload, "rerun": _rerun, "layer_switch": _switch, "loading": _loading}
+def _gate(result: dict[str, Any]) -> list[Line]:
+    return [
+        Line(
+            f"the gate, {what}, median of {result['turns']}",
+            f"{result[key]:.2f} ms",
+            "< 3 ms",
+            result[key] < 3,
+        )
+        for what, key in (("one request", "request_ms"), ("one message of a page", "message_ms"))
+    ]
+
+
+_PARTS = {
+    "gate": _gate, "payload": _payload, "rerun": _rerun, "layer_switch": _switch,
+    "loading": _loading,
+}  # fmt: skip
 
 
 def markdown(machine: dict[str, str], found: list[Line]) -> str:

@@ -14,7 +14,7 @@ from playwright.sync_api import Page
 
 from bench import OUT
 from bench.layer_switch import _OURS_DRAWN
-from bench.processes import WINDOW, chromium, product
+from bench.processes import chromium, product
 from bench.trees import ROOT, Spec, prepared
 from dashboard.coverage import registry
 
@@ -46,8 +46,8 @@ def _measure(spec: Spec) -> dict[str, Any]:
     first: list[dict[str, float]] = []
     again: list[dict[str, float]] = []
     layers = list(registry.layers())
-    with chromium() as browser, product(data, timings) as address:
-        page = browser.new_page(viewport=WINDOW)
+    with chromium() as browser, product(data, timings) as served:
+        page, address = served.page(browser), served.address
         # The first page of a process imports and compiles; it is no rerun.
         page.goto(f"{address}/?place={ROOT}-{0:03}&layer={layers[0]}&month=2026-10")
         page.wait_for_function(_OURS_DRAWN, arg=f"/{layers[0]}/", timeout=60_000)

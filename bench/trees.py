@@ -13,6 +13,7 @@ import pandas as pd
 import shapely
 
 from bench import OUT
+from dashboard.access import SYSTEM
 from dashboard.coverage import registry
 from dashboard.demo.figures import MEASURES, months_until
 from dashboard.store import Store
@@ -66,9 +67,16 @@ def prepared(spec: Spec) -> Path:
     store = Store.open(directory)
     frame = places(spec)
     boundaries = outlines(spec)
-    commit(store, Change(dataset="places", frame=frame, geometries=boundaries), registry.pairs())
+    commit(
+        store,
+        SYSTEM,
+        Change(dataset="places", frame=frame, geometries=boundaries),
+        registry.pairs(),
+    )
     for month in months_until("2026-10", spec.months) if spec.months else ():
-        commit(store, Change(dataset="figures", frame=figures(spec, month)), registry.pairs())
+        commit(
+            store, SYSTEM, Change(dataset="figures", frame=figures(spec, month)), registry.pairs()
+        )
     store.close()
     mark.write_text(wanted, encoding="utf-8")
     return directory

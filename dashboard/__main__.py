@@ -11,17 +11,32 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
 
+from dashboard.access import SYSTEM
+from dashboard.cli import audit, durability, user
+from dashboard.cli.common import (
+    AsOption,
+    DataOption,
+    JsonOption,
+    actor,
+    open_store,
+    print_json,
+    progress,
+    remember,
+    reporting,
+    settings,
+)
+from dashboard.cli.erase import erase
 from dashboard.coverage import registry, service
 from dashboard.coverage.model import Cell, Layer, View
 from dashboard.demo.service import DEFAULT_ROOT, DEFAULT_SEED, prepare_demo
 from dashboard.intake.service import load_files
-from dashboard.settings import Settings
 from dashboard.store import Store
 from dashboard.store.commit import ensure_snapshots
+from dashboard.store.unit import Unit
 from geodata.errors import DudaoError
 from geodata.model import Place
 from loaders import Request
@@ -34,58 +49,20 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-DataOption = Annotated[
-    Path | None, typer.Option("--data", help="数据目录(也可用环境变量 DUDAO_DATA)。")
-]
+app.add_typer(audit.app, name="audit")
+app.add_typer(user.app, name="user")
+app.command()(erase)
+for command in (durability.backup, durability.restore, durability.check, durability.undo):
+    app.command()(command)
+
 _SHOWN = 20
 _SEVERITIES = {Severity.ERROR: "错误", Severity.WARNING: "注意", Severity.INFO: "说明"}
 
-JsonOption = Annotated[bool, typer.Option("--json", help="以 JSON 输出。")]
-
-
-class _State:
-    """What the options before the command said."""
-
-    data: Path | None = None
-
 
 @app.callback()
-def main(data: DataOption = None) -> None:
+def main(data: DataOption = None, login: AsOption = None) -> None:
     """Take options that stand before the command."""
-    _State.data = data
-
-
-def _settings(data: Path | None) -> Settings:
-    return Settings.load(data or _State.data)
-
-
-def _open(data: Path | None) -> Store:
-    settings = _settings(data)
-    return Store.open(settings.data, settings.database_url)
-
-
-def _print_json(document: Any) -> None:
-    typer.echo(json.dumps(document, ensure_ascii=False, indent=2, allow_nan=False))
-
-
-def _fail(error: DudaoError, as_json: bool) -> NoReturn:
-    if as_json:
-        _print_json({"error": error.as_dict()})
-    typer.echo(f"错误 {error.code}：{error.message}{error.remedy}", err=True)
-    raise typer.Exit(error.exit_code)
-
-
-@contextmanager
-def _reporting(as_json: bool) -> Iterator[None]:
-    """Turn a DudaoError into its message and exit code."""
-    try:
-        yield
-    except DudaoError as error:
-        _fail(error, as_json)
-
-
-def _progress(line: str) -> None:
-    typer.echo(line, err=True)
+    remember(data, login)
 
 
 @app.command()
@@ -97,9 +74,9 @@ def serve(
     """启动网页。"""
     from dashboard.server import serve as run_server
 
-    with _reporting(False):
-        settings = _settings(data)
-        run_server(settings, host or settings.host, port or settings.port)
+    with reporting(False):
+        chosen = settings(data)
+        run_server(chosen, host or chosen.host, port or chosen.port)
 
 
 @app.command()
@@ -112,15 +89,22 @@ def demo(
     data: DataOption = None,
 ) -> None:
     """在数据目录中准备演示数据。"""
-    with _reporting(False):
-        store = _open(data)
+    with reporting(False):
+        store = open_store(data)
         if if_empty and _has_places(store):
             return
-        prepare_demo(store, root, seed, _progress)
+        prepare_demo(store, root, seed, progress, actor(store))
+
+
+@contextmanager
+def _reading(data: Path | None, login: str | None) -> Iterator[Unit]:
+    store = open_store(data)
+    with store.unit(actor(store, login)) as unit:
+        yield unit
 
 
 def _has_places(store: Store) -> bool:
-    with store.unit() as unit:
+    with store.unit(SYSTEM) as unit:
         return not unit.is_empty()
 
 
@@ -128,11 +112,14 @@ def _has_places(store: Store) -> bool:
 def load(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="要导入的文件。")],
     dataset: Annotated[
-        str | None, typer.Option(help="数据集:places、institutions 或 figures。")
+        str | None, typer.Option(help="数据集:places、institutions、figures 或 persons。")
     ] = None,
     month: Annotated[str | None, typer.Option(help="文件没有月份列时的月份 YYYY-MM。")] = None,
     crs: Annotated[
         str | None, typer.Option(help="坐标系:EPSG 代号、gcj02 或 bd09,覆盖文件自报的坐标系。")
+    ] = None,
+    encoding: Annotated[
+        str | None, typer.Option(help="文本文件的编码，程序认不准时由人指定，例如 big5。")
     ] = None,
     match: Annotated[
         list[str] | None,
@@ -147,18 +134,27 @@ def load(
     ] = False,
     as_json: JsonOption = False,
     data: DataOption = None,
+    login: AsOption = None,
 ) -> None:
     """导入区划、机构或月度数据文件，一次报告全部问题。"""
-    with _reporting(as_json):
-        request = Request(dataset=dataset, month=month, crs=crs, confirmed=_confirmed(match or []))
+    with reporting(as_json):
+        request = Request(
+            dataset=dataset,
+            month=month,
+            crs=crs,
+            encoding=encoding,
+            confirmed=_confirmed(match or []),
+        )
+        store = open_store(data)
         reports = load_files(
-            _open(data),
+            store,
+            actor(store, login),
             files,
             request,
             registry.pairs(),
             dry_run=dry_run,
             accept_valid_rows=accept_valid_rows,
-            progress=_progress,
+            progress=progress,
         )
     for number, report in enumerate(reports, start=1):
         if issues is not None:
@@ -167,7 +163,7 @@ def load(
             _print_report(report, dry_run)
     rejected = [r for r in reports if r.has_errors and not (accept_valid_rows and r.rows_valid)]
     if as_json:
-        _print_json({"ok": not rejected, "files": [report.as_dict() for report in reports]})
+        print_json({"ok": not rejected, "files": [report.as_dict() for report in reports]})
     if rejected:
         raise typer.Exit(2)
 
@@ -223,9 +219,10 @@ def places(
     limit: Annotated[int, typer.Option(help="搜索结果的最多条数。")] = 50,
     as_json: JsonOption = False,
     data: DataOption = None,
+    login: AsOption = None,
 ) -> None:
     """列出或搜索区划。"""
-    with _reporting(as_json), _open(data).unit() as unit:
+    with reporting(as_json), _reading(data, login) as unit:
         today = date.today()
         if search is not None:
             found = unit.search(search, limit, today)
@@ -238,7 +235,7 @@ def places(
             found = unit.all_places(today)
         drawn = unit.shapes([place.id for place in found], today)
     if as_json:
-        _print_json({"places": [_place_dict(place, place.id in drawn) for place in found]})
+        print_json({"places": [_place_dict(place, place.id in drawn) for place in found]})
         return
     for place in found:
         typer.echo(f"{place.id}\t{place.level.title}\t{place.name}")
@@ -262,10 +259,10 @@ def _place_dict(place: Place, has_boundary: bool) -> dict[str, Any]:
 @app.command()
 def layers(as_json: JsonOption = False) -> None:
     """列出覆盖图层。"""
-    with _reporting(as_json):
+    with reporting(as_json):
         found = list(registry.layers().values())
     if as_json:
-        _print_json({"layers": [_layer_dict(layer) for layer in found]})
+        print_json({"layers": [_layer_dict(layer) for layer in found]})
         return
     for layer in found:
         typer.echo(f"{layer.id}\t{layer.title}\t{layer.unit}")
@@ -297,12 +294,13 @@ def coverage(
     month: Annotated[str, typer.Option(help="月份 YYYY-MM。")],
     as_json: JsonOption = False,
     data: DataOption = None,
+    login: AsOption = None,
 ) -> None:
     """一个图层在一地各下级的数值，与地图完全一致。"""
-    with _reporting(as_json), _open(data).unit() as unit:
+    with reporting(as_json), _reading(data, login) as unit:
         shown = service.table(unit, View(place_id=place, layer_id=layer, month=month))
     if as_json:
-        _print_json(
+        print_json(
             {
                 "layer": layer,
                 "place": place,
@@ -335,12 +333,12 @@ def _cell_dict(cell: Cell) -> dict[str, Any]:
 
 
 @app.command()
-def status(as_json: JsonOption = False, data: DataOption = None) -> None:
+def status(as_json: JsonOption = False, data: DataOption = None, login: AsOption = None) -> None:
     """数据目录的概况。"""
-    with _reporting(as_json), _open(data).unit() as unit:
+    with reporting(as_json), _reading(data, login) as unit:
         summary = unit.status()
     if as_json:
-        _print_json(summary)
+        print_json(summary)
         return
     for key, value in summary.items():
         typer.echo(f"{key}: {json.dumps(value, ensure_ascii=False, default=str)}")
@@ -349,8 +347,9 @@ def status(as_json: JsonOption = False, data: DataOption = None) -> None:
 @app.command()
 def publish(data: DataOption = None) -> None:
     """图层增减后，重新汇总受影响的月份。"""
-    with _reporting(False):
-        ensure_snapshots(_open(data), registry.pairs(), _progress)
+    with reporting(False):
+        store = open_store(data)
+        ensure_snapshots(store, actor(store), registry.pairs(), progress)
 
 
 if __name__ == "__main__":

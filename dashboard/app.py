@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import streamlit as st
 
-from dashboard.ui import frame
-
-PAGES = [st.Page("../pages/map.py", title="一张图", url_path="map", default=True)]
+from dashboard.ui import frame, screens, session
 
 frame.open_page()
-st.navigation(PAGES, position="hidden").run()
+with frame.reporting():
+    st.navigation(screens.pages(session.actor()), position="hidden").run()

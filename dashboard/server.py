@@ -1,11 +1,12 @@
 """The one ASGI application: Streamlit's pages and, beside them, every route of our own.
 
-The gate of the access work will be one middleware in front of all of it, so no route is added
-anywhere else.
+The gate stands around all of it, so no route is added anywhere else; what it lets in is listed in
+``gate.rules``.
 """
 
 from __future__ import annotations
 
+import logging
 import tomllib
 from collections.abc import Callable
 from functools import partial
@@ -22,8 +23,20 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 from streamlit.web import bootstrap
 
+from dashboard.access import SYSTEM, Actor
+from dashboard.accounts import service as accounts
+from dashboard.accounts.service import SignedIn
 from dashboard.coverage import registry
 from dashboard.coverage.model import View
+from dashboard.demo import accounts as demonstration
+from dashboard.gate import oidc, page, signin
+from dashboard.gate.door import ANY_ADDRESS
+from dashboard.gate.downloads import download
+from dashboard.gate.middleware import Gate
+from dashboard.gate.refusals import refused
+from dashboard.gate.signout import sign_out
+from dashboard.gate.sockets import MESSAGE_BYTES
+from dashboard.intake import desk
 from dashboard.settings import Settings
 from dashboard.store.commit import ensure_snapshots
 from dashboard.store.unit import Unit
@@ -32,43 +45,59 @@ from dashboard.ui.assets import MEDIA_TYPES, asset_path
 from dashboard.ui.caches import Answer
 from geodata.errors import DudaoError, SystemProblem
 
+_log = logging.getLogger(__name__)
+
 APP_SCRIPT = Path(__file__).with_name("app.py")
 CONFIG_FILE = Path(__file__).parents[1] / ".streamlit" / "config.toml"
 
 REVALIDATE = "private, no-cache"
 IMMUTABLE = "public, max-age=31536000, immutable"
 
+PREFIXES = ("/login/", "/oidc/", "/layers/", "/sites/", "/download/")
+
 GEOJSON = "application/geo+json"
 
 
-def create_app(settings: Settings) -> st.App:
+def create_app(settings: Settings, script: Path = APP_SCRIPT) -> Gate:
     """The application for one data directory; the store is opened, so its problems show here.
 
-    Months published before a layer was added are rolled up again first.
+    Months published before a layer was added are rolled up again first. ``script`` is what every
+    page runs.
 
     Raises:
         DudaoError: the data directory cannot be opened.
     """
     _configure_streamlit(settings)
     caches.configure(settings)
-    ensure_snapshots(caches.store(), registry.pairs(), partial(print, flush=True))
-    return st.App(
-        APP_SCRIPT,
-        routes=routes(),
+    ensure_snapshots(caches.store(), SYSTEM, registry.pairs(), partial(print, flush=True))
+    desk.sweep(caches.store())
+    demonstration.ensure(caches.store())
+    app = st.App(
+        script,
+        routes=routes(settings),
         middleware=[Middleware(CanonicalAddress, settings=settings)],
         on_script_error=frame.failed,
     )
+    return Gate(app, settings, caches.store)
 
 
-def serve(settings: Settings, host: str, port: int) -> None:
+def serve(settings: Settings, host: str, port: int, script: Path = APP_SCRIPT) -> None:
     """Serve until interrupted.
 
     Raises:
         DudaoError: the data directory cannot be opened, or PORT_IN_USE.
     """
-    app = create_app(settings)
+    settings = settings.model_copy(update={"host": host, "port": port})
+    app = create_app(settings, script)
     config = uvicorn.Config(
-        app, host=host, port=port, log_level="warning", server_header=False, ws_max_size=2**26
+        app,
+        host=host,
+        port=port,
+        log_level="warning",
+        server_header=False,
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=list(settings.trusted_proxies),
+        ws_max_size=MESSAGE_BYTES,
     )
     try:
         listener = config.bind_socket()
@@ -78,8 +107,26 @@ def serve(settings: Settings, host: str, port: int) -> None:
             f"地址 {host}:{port} 无法监听，可能已被其他程序占用。",
             "请关闭占用该端口的程序，或用 --port 换一个端口。",
         ) from stopped
-    print(f"督导一张图 http://{host}:{port}", flush=True)
+    _announce(settings)
     uvicorn.Server(config).run(sockets=[listener])
+
+
+def _announce(settings: Settings) -> None:
+    """Say where the site is and, while it has no administrator, how to become one."""
+    # Listening everywhere is no address to type; the machine itself always has one.
+    host = "127.0.0.1" if settings.host in ANY_ADDRESS else settings.host
+    address = settings.public_url or f"http://{host}:{settings.port}"
+    print(f"督导一张图 {address}", flush=True)
+    link = accounts.first_link(caches.store(), address) if settings.password_sign_in else None
+    if link is not None:
+        print("还没有系统管理员。请在 24 小时内打开下面的链接，设置管理员口令：", flush=True)
+        print(link, flush=True)
+    if settings.host in ANY_ADDRESS and not (settings.public_url or settings.hosts):
+        print(
+            "提示：尚未设置 public_url 或 hosts，其他电脑的访问会被拒绝。"
+            "请在 dudao.toml 中写明本系统的访问地址。",
+            flush=True,
+        )
 
 
 def _configure_streamlit(settings: Settings) -> None:
@@ -89,7 +136,12 @@ def _configure_streamlit(settings: Settings) -> None:
     """
     options = _flat(tomllib.loads(CONFIG_FILE.read_text(encoding="utf-8")))
     bootstrap.load_config_options(
-        {**options, "server.address": settings.host, "server.port": settings.port}
+        {
+            **options,
+            "server.address": settings.host,
+            "server.port": settings.port,
+            "server.maxUploadSize": settings.max_upload_mb,
+        }
     )
 
 
@@ -103,14 +155,28 @@ def _flat(table: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return found
 
 
-def routes() -> list[BaseRoute]:
-    """Our own routes; each answers GET and HEAD."""
+def routes(settings: Settings) -> list[BaseRoute]:
+    """Our own routes. The gate decides who may ask for them and how (``gate.rules``)."""
+    start = partial(page.start, lang=settings.lang)
     return [
+        Route("/healthz", healthz),
+        Route("/assets/{name:path}", assets),
+        *signin.routes(caches.store(), settings),
+        *oidc.routes(caches.store(), settings),
+        Route("/logout", sign_out, methods=["POST"]),
         Route("/layers/{layer}/{place}/{month}/{version}", layers),
         Route("/sites/{place}/{month}/{version}", sites),
-        Route("/assets/{name:path}", assets),
-        Route("/healthz", healthz),
+        Route("/download/{token}", download),
+        # Streamlit answers whatever nobody else does with its start page.
+        *(Route(f"{path}{{rest:path}}", nothing_here) for path in PREFIXES),
+        Route("/", start),
+        Route("/{page}", start),
     ]
+
+
+def nothing_here(request: Request) -> Response:
+    """Answer an address beneath one of ours that is none."""
+    return refused("NOT_FOUND", request.scope)
 
 
 def layers(request: Request) -> Response:
@@ -128,9 +194,15 @@ def sites(request: Request) -> Response:
     )
 
 
+def actor_of(request: Request) -> Actor:
+    """Whose request it is; the gate lets nobody in without."""
+    signed_in: SignedIn = request.state.signed_in
+    return signed_in.actor
+
+
 def _answer(request: Request, make: Callable[[Unit], Answer]) -> Response:
     try:
-        with caches.store().unit() as unit:
+        with caches.store().unit(actor_of(request)) as unit:
             answer = make(unit)
     except DudaoError as error:
         status = 500 if isinstance(error, SystemProblem) else 404
@@ -156,13 +228,14 @@ def assets(request: Request) -> Response:
 
 
 def healthz(request: Request) -> Response:
-    """Whether the store answers."""
+    """Whether the store answers; says nothing else, because everybody may ask."""
     try:
-        with caches.store().unit() as unit:
-            months = unit.months()
-    except DudaoError as error:
-        return JSONResponse({"status": "failed", "error": error.as_dict()}, 503)
-    return JSONResponse({"status": "ok", "latest_month": months[-1] if months else None})
+        with caches.store().unit(SYSTEM) as unit:
+            unit.months()
+    except DudaoError:
+        _log.exception("the store does not answer")
+        return JSONResponse({"status": "failed"}, 503, {"Cache-Control": "no-store"})
+    return JSONResponse({"status": "ok"}, headers={"Cache-Control": "no-store"})
 
 
 class CanonicalAddress:
@@ -180,17 +253,19 @@ class CanonicalAddress:
         if scope["type"] == "http" and scope["path"] == "/" and scope["method"] == "GET":
             request = Request(scope)
             if not request.query_params.keys() & {"place", "layer", "month"}:
-                target = await run_in_threadpool(self._target, dict(request.query_params))
+                target = await run_in_threadpool(
+                    self._target, dict(request.query_params), actor_of(request)
+                )
                 if target is not None:
                     headers = {"Cache-Control": "no-store"}
                     await RedirectResponse(target, 302, headers)(scope, receive, send)
                     return
         await self._app(scope, receive, send)
 
-    def _target(self, params: dict[str, str]) -> str | None:
+    def _target(self, params: dict[str, str], actor: Actor) -> str | None:
         """The full address, or None when there is nothing to show yet: the page then says so."""
         try:
-            with caches.store().unit() as unit:
+            with caches.store().unit(actor) as unit:
                 return state.parse(params, unit, self._lang).address.href()
         except DudaoError:
             return None

@@ -7,7 +7,15 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import AliasChoices, Field, ValidationError
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -15,6 +23,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from dashboard.access import Role
 from geodata.errors import SystemProblem
 
 SETTINGS_FILE = "dudao.toml"
@@ -27,6 +36,31 @@ class Tiles(StrEnum):
     TIANDITU = "tianditu"
     AMAP = "amap"
     OSM = "osm"
+
+
+class RoleRule(BaseModel):
+    """A value of a claim that gives a role; exactly one of the three says where.
+
+    Attributes:
+        value: the claim's value, or one of its values when it is a list.
+        place: id of a place.
+        place_claim: name of the claim that holds ids of places.
+        everywhere: in all places.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    value: str
+    role: Role
+    place: str | None = None
+    place_claim: str | None = None
+    everywhere: bool = False
+
+    @model_validator(mode="after")
+    def _one_where(self) -> RoleRule:
+        if [bool(self.place), bool(self.place_claim), self.everywhere].count(True) != 1:
+            raise ValueError("place、place_claim、everywhere 须且只须写一个")
+        return self
 
 
 class Settings(BaseSettings):
@@ -42,6 +76,20 @@ class Settings(BaseSettings):
         tiles: base tiles; ``tianditu_key`` is the key 天地图 asks for.
         map_approval: the map approval number (审图号) shown on the map, or None.
         host, port: where ``serve`` listens.
+        public_url: the address people type, behind a proxy; ``https://`` says that the site is
+            served over TLS.
+        hosts: further names (``name`` or ``name:port``) the site may be asked under.
+        trusted_proxies: addresses or networks whose ``X-Forwarded-*`` are believed.
+        session_idle_minutes, session_hours: how long a sign-in lasts unused, and at the most.
+        keys: directory of the secret keys (``DUDAO_KEYS``); None: ``keys`` in the data directory.
+        max_upload_mb: the largest file the pages take.
+        password_sign_in: whether accounts of this program may sign in with a password.
+        demonstration_remote: whether demonstration accounts may be used from other machines.
+        oidc_issuer, oidc_client_id, oidc_client_secret: the identity provider (OpenID Connect) and
+            what this site is called there; None: no such sign-in.
+        oidc_title: what the provider is called on the sign-in page.
+        oidc_scope: what is asked of it.
+        oidc_roles: name of a claim to the values that give a role.
     """
 
     model_config = SettingsConfigDict(env_prefix="DUDAO_", populate_by_name=True, extra="forbid")
@@ -56,6 +104,35 @@ class Settings(BaseSettings):
     map_approval: str | None = None
     host: str = "127.0.0.1"
     port: int = Field(default=8501, ge=1, le=65535)
+    keys: Path | None = None
+    public_url: str | None = Field(default=None, pattern=r"^https?://[A-Za-z0-9.\[\]:-]+/?$")
+    hosts: tuple[str, ...] = ()
+    trusted_proxies: tuple[str, ...] = ()
+    session_idle_minutes: int = Field(default=60, ge=1, le=24 * 60)
+    session_hours: int = Field(default=12, ge=1, le=24)
+    max_upload_mb: int = Field(default=200, ge=1, le=2048)
+
+    password_sign_in: bool = True
+    demonstration_remote: bool = False
+    oidc_issuer: str | None = Field(default=None, pattern=r"^https?://[^\s?#]+$")
+    oidc_client_id: str | None = None
+    oidc_client_secret: SecretStr | None = None
+    oidc_title: str = "统一身份认证"
+    oidc_scope: str = "openid profile"
+    oidc_roles: dict[str, tuple[RoleRule, ...]] = {}
+
+    @model_validator(mode="after")
+    def _one_way_in(self) -> Settings:
+        if self.oidc_issuer is not None and not (self.oidc_client_id and self.oidc_roles):
+            raise ValueError("oidc_issuer 需要同时设置 oidc_client_id 和 oidc_roles")
+        if not self.password_sign_in and self.oidc_issuer is None:
+            raise ValueError("关闭 password_sign_in 之前须先设置 oidc_issuer")
+        return self
+
+    @property
+    def secure(self) -> bool:
+        """Whether people reach the site over TLS."""
+        return self.public_url is not None and self.public_url.startswith("https://")
 
     @classmethod
     def load(cls, data: Path | None = None) -> Settings:

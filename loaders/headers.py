@@ -43,11 +43,14 @@ def inspect_sheet(sheet: RawSheet, vocabulary: Collection[str] = ()) -> SheetTab
     return SheetTable(sheet.name, table.header_rows, table.headings, len(table), table.skipped)
 
 
-def locate(sheet: RawSheet, vocabulary: Collection[str] = ()) -> Table | None:
+def locate(
+    sheet: RawSheet, vocabulary: Collection[str] = (), said: tuple[int, int] | None = None
+) -> Table | None:
     """Find the header and sort the rows below it.
 
     Args:
         vocabulary: folded headings some dataset knows.
+        said: first and last header row (1-based) the person pointed at.
 
     Returns:
         the table, or None when the sheet has no header row.
@@ -56,8 +59,8 @@ def locate(sheet: RawSheet, vocabulary: Collection[str] = ()) -> Table | None:
         return _layer(sheet, sheet.headings)
     head = sheet.head()
     grid = _Grid(head, sheet.merges)
-    span = grid.header(vocabulary)
-    if span is None:
+    span = grid.header(vocabulary) if said is None else (said[0] - 1, said[1] - 1)
+    if span is None or not 0 <= span[0] <= span[1] < grid.height:
         return None
     first, last = span
     levels = [grid.levels(column, first, last) for column in range(grid.width)]

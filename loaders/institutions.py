@@ -23,7 +23,7 @@ from loaders.points import (
     layer_shapes,
     points_of_columns,
     points_of_shapes,
-    report_far_points,
+    report_far,
     report_shift,
 )
 from loaders.rows import FileRows
@@ -166,6 +166,6 @@ def _check_positions(
         return
     homes = home_shapes(known, stored, place_ids[at])
     shapes = np.asarray(shapely.points(points.lon[at], points.lat[at]), dtype=object)
-    report_far_points(rows, at, shapes, homes, place_ids[at], "name")
+    report_far(rows, at, shapes, homes, place_ids[at], "name")
     if report.crs not in ("gcj02", "bd09"):
         report_shift(rows, shapes, homes)

@@ -303,6 +303,9 @@ def choose(
     """
     maps = {name: read_as(table, one) for name, one in registry.datasets().items()}
     whole = {name: one for name, one in maps.items() if not one.missing}
+    if "persons" in whole:
+        # No other file carries names beside identity numbers.
+        return whole["persons"], None
     if table.geometries is not None:
         whole.pop("figures", None)
     places, institutions, figures = (

@@ -18,6 +18,7 @@ from rapidfuzz import fuzz, process
 from geodata.codes import normalise_all
 from loaders.fold import fold, plain, stem
 from loaders.known import KnownPlaces, Pool
+from loaders.masking import mask_text
 from loaders.model import Request, Suggestion
 from loaders.parse import blanks, is_blank, is_scientific
 from loaders.rows import FileRows
@@ -219,9 +220,12 @@ class _ByName:
     ) -> None:
         rows, row = self.rows, int(group[0])
         sheet = rows.sheet[row] if isinstance(rows.sheet, np.ndarray) else rows.sheet
-        rows.report.suggestions.append(
-            Suggestion(sheet or None, int(rows.number[row]), name, parent, candidates)
-        )
+        written = f"{name} {parent or ''}"
+        if mask_text(written) == written:
+            # What holds somebody's number is no place, and suggestions are shown and kept.
+            rows.report.suggestions.append(
+                Suggestion(sheet or None, int(rows.number[row]), name, parent, candidates)
+            )
         listed = "、".join(f"{one}（{place_id}）" for place_id, one, _ in candidates)
         listed_en = ", ".join(f"{one} ({place_id})" for place_id, one, _ in candidates)
         if not no_code:

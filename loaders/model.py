@@ -15,8 +15,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from loaders.masking import mask_text
+from loaders.table import Table
+
 PLACE_COLUMNS = ("id", "name", "level", "parent_id", "path", "valid_from", "valid_to")
 INSTITUTION_COLUMNS = ("id", "name", "kind", "place_id", "lon", "lat")
+PERSON_COLUMNS = ("key", "place_id", "name", "id_last4", "phone", "sex", "birth_year")
 FIGURE_COLUMNS = ("place_id", "month", "measure", "value", "source")
 
 SHOWN_PER_CODE = 100
@@ -77,6 +81,9 @@ Cells = str | NDArray[Any] | None
 class IssueBlock:
     """Many issues of one code kept as columns, so that 100,000 alike cost a few arrays.
 
+    Issues are printed, downloaded and logged: an identity or mobile number that stood in whatever
+    column of whatever file comes out masked.
+
     Attributes:
         template, template_en: message with ``{name}`` places filled from ``params``; ``{sheet}``,
             ``{row}``, ``{column}`` and ``{value}`` are filled from the columns.
@@ -99,9 +106,10 @@ class IssueBlock:
 
     def __iter__(self) -> Iterator[Issue]:
         for index in range(len(self.rows)):
-            yield self._issue(index)
+            yield self.issue(index)
 
-    def _issue(self, index: int) -> Issue:
+    def issue(self, index: int) -> Issue:
+        """The issue at a position."""
         sheet, column, value = (
             _text_at(cells, index) for cells in (self.sheet, self.column, self.value)
         )
@@ -111,12 +119,12 @@ class IssueBlock:
         return Issue(
             code=self.code,
             severity=self.severity,
-            message=self.template.format(**words),
+            message=mask_text(self.template.format(**words)),
             sheet=sheet,
             row=row or None,
             column=column,
-            value=value,
-            message_en=self.template_en.format(**words),
+            value=None if value is None else mask_text(value),
+            message_en=mask_text(self.template_en.format(**words)),
         )
 
 
@@ -171,6 +179,11 @@ class IssueLog:
 
     def __bool__(self) -> bool:
         return bool(self._blocks)
+
+    @property
+    def blocks(self) -> tuple[IssueBlock, ...]:
+        """The issues in columns, in the order found."""
+        return tuple(self._blocks)
 
     def counts(self) -> Counter[str]:
         """How many issues each code has."""
@@ -334,11 +347,14 @@ class Request:
     """What the person said about a file; every field None or empty when unsaid.
 
     Attributes:
-        dataset: ``places``, ``institutions`` or ``figures``.
+        dataset: ``places``, ``institutions``, ``figures`` or ``persons``.
         month: ``YYYY-MM``, the month of a wide file without a month column.
         crs: what ``geodata.crs.CoordinateSystem.parse`` reads.
         confirmed: (written name, written parent name or None) -> place id the person confirmed.
         layer: sheet or vector layer to read, when there are several.
+        headers: sheet name -> first and last header row (1-based) the person pointed at.
+        name: the file's own name, when it lies under another one.
+        encoding: of the text, a key of ``loaders.readers.encoding.ENCODINGS`` or a common synonym.
     """
 
     dataset: str | None = None
@@ -346,12 +362,19 @@ class Request:
     crs: str | None = None
     confirmed: Mapping[tuple[str, str | None], str] = field(default_factory=dict)
     layer: str | None = None
+    encoding: str | None = None
+    headers: Mapping[str | None, tuple[int, int]] = field(default_factory=dict)
+    name: str | None = None
 
 
 def _no_figures(
     place_ids: Sequence[str], months: Sequence[str], measures: Sequence[str]
 ) -> pd.DataFrame:
     return pd.DataFrame(columns=list(FIGURE_COLUMNS))
+
+
+def _no_register(id_numbers: Sequence[str]) -> Sequence[tuple[str, str]]:
+    return [("", "") for _ in id_numbers]
 
 
 @dataclass(frozen=True, slots=True)
@@ -365,12 +388,18 @@ class Known:
         figures: (place ids, months, measures) -> stored rows
             ``place_id, month, measure, value, source``.
         shapes: place ids -> their stored shapely geometries in WGS84, or None when there are none.
+        persons: normalised identity numbers -> (key, state) of each; state is ``erased``,
+            ``elsewhere`` (held where the person who loads may not load) or empty. Without a
+            register keys are empty, and such rows cannot be committed.
+        state: number of the state all this is from, for who commits what was checked; None: none.
     """
 
     places: pd.DataFrame
     institutions: pd.DataFrame
     figures: Callable[[Sequence[str], Sequence[str], Sequence[str]], pd.DataFrame] = _no_figures
     shapes: Callable[[Sequence[str]], Mapping[str, Any]] | None = None
+    persons: Callable[[Sequence[str]], Sequence[tuple[str, str]]] = _no_register
+    state: int | None = None
 
     @classmethod
     def nothing(cls) -> Known:
@@ -382,18 +411,39 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadSheet:
+    """One sheet or layer as it was read.
+
+    Attributes:
+        name: sheet or layer name; None for a text file.
+        top: its first rows as they stand in the file, titles and header included; empty for a
+            vector layer.
+        table: its data rows under their headings; None when no header was found.
+        read_as: the canonical column or measure each heading was taken for, None for a heading
+            without a meaning; empty when the sheet was not loaded.
+    """
+
+    name: str | None
+    top: tuple[tuple[str, ...], ...]
+    table: Table | None
+    read_as: tuple[str | None, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Prepared:
     """One file made ready: the report and the valid rows in canonical columns.
 
     ``frame`` is empty when the dataset could not be recognised. ``geometries`` is an object array
     of shapely geometries (WGS84, None where a place has none) parallel to a places ``frame``.
     Whether errors in the report block the load is the intake's decision.
+    ``sheets`` is every sheet or layer that was read, to show the person what was made of it.
     """
 
     report: ImportReport
     dataset: str | None
     frame: pd.DataFrame
     geometries: NDArray[Any] | None = None
+    sheets: tuple[ReadSheet, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ from loaders.points import (
     layer_shapes,
     points_of_columns,
     points_of_shapes,
-    report_far_points,
+    report_far,
     report_shift,
 )
 from loaders.rows import FileRows
@@ -39,6 +39,10 @@ FIRST_DAY = np.datetime64("1900-01-01", "D")
 """Since when a place counts as valid when nobody says otherwise."""
 
 _NONE = np.datetime64("NaT", "D")
+_POLYGON_TYPES = (shapely.GeometryType.POLYGON, shapely.GeometryType.MULTIPOLYGON)
+_MOST_TWISTED = 0.1
+"""Share of a polygon that may lie in loops running the wrong way for it to be repaired."""
+
 _TREE_CODES = {
     "unknown_parent": "UNKNOWN_PARENT",
     "cycle": "PARENT_CYCLE",
@@ -482,15 +486,23 @@ def _repaired(rows: FileRows, draft: _Draft, shapes: Shapes, keep: Flags) -> Sha
     empty = np.flatnonzero(usable & without & ~rows.bad)
     _flag_shapes(rows, draft, "GEOMETRY_EMPTY", empty, {})
     shapes = _without(shapes, shapely.is_empty(shapes))
+    crossed = np.flatnonzero(usable & _crossed(shapes))
+    _flag_shapes(
+        rows,
+        draft,
+        "GEOMETRY_BAD",
+        crossed,
+        {
+            "detail": "边界自己交叉成几块，看不出哪一块是对的",
+            "detail_en": "its outline crosses itself and it is unclear which part is meant",
+        },
+    )
+    shapes[crossed] = None
     for at in _coverages(draft, usable):
         repaired = repair(shapes[at])
         result[at] = repaired.geometries
-        for code, kinds in (
-            ("GEOMETRY_BAD", ("nan_coordinates", "not_polygon")),
-            ("GEOMETRY_REPAIRED", ("repaired_self_intersection", "lost_area")),
-            ("GEOMETRY_EMPTY", ("empty",)),
-        ):
-            found = [one for one in repaired.problems if one.kind in kinds]
+        for code in ("GEOMETRY_BAD", "GEOMETRY_REPAIRED", "GEOMETRY_EMPTY"):
+            found = [one for one in repaired.problems if _code_of(one) == code]
             where = at[[one.index for one in found]] if found else np.empty(0, dtype=np.int64)
             params = (
                 {}
@@ -502,6 +514,31 @@ def _repaired(rows: FileRows, draft: _Draft, shapes: Shapes, keep: Flags) -> Sha
             )
             _flag_shapes(rows, draft, code, where, params)
     return result
+
+
+def _code_of(problem: RepairProblem) -> str:
+    """Nothing to repair, repaired, or beyond repair."""
+    if problem.kind == "empty":
+        return "GEOMETRY_EMPTY"
+    if problem.dropped or problem.kind in ("nan_coordinates", "not_polygon"):
+        return "GEOMETRY_BAD"
+    return "GEOMETRY_REPAIRED"
+
+
+def _crossed(shapes: Shapes) -> Flags:
+    """Polygons like a figure of eight, whose parts run in opposite directions.
+
+    The area of such an outline is the difference of its parts, far less than what they cover. A
+    slip at the border, which only twists a small loop, is repaired instead.
+    """
+    crossed = np.zeros(len(shapes), dtype=bool)
+    polygonal = np.isin(shapely.get_type_id(shapes), _POLYGON_TYPES)
+    polygonal &= np.isfinite(shapely.bounds(shapes)).all(axis=1)
+    at = np.flatnonzero(polygonal & ~shapely.is_valid(shapes))
+    covered = shapely.area(shapely.make_valid(shapes[at], method="structure"))
+    with np.errstate(invalid="ignore"):
+        crossed[at] = shapely.area(shapes[at]) < (1 - _MOST_TWISTED) * covered
+    return crossed
 
 
 def _flag_shapes(
@@ -539,7 +576,7 @@ def _check_positions(
     known: Known,
     report: ImportReport,
 ) -> None:
-    """Points far from their parents, and everything lying off by a known shift."""
+    """What lies far from its parent, and everything lying off by a known shift."""
     if known.shapes is None or len(stored) == 0:
         return
     given = np.full(len(rows), None, dtype=object) if shapes is None else shapes.copy()
@@ -553,16 +590,8 @@ def _check_positions(
         stored,
         np.where(stored.contains(draft.ids[at]), draft.ids[at], draft.parents[at]).astype(object),
     )
-    if point.any():
-        parents = home_shapes(known, stored, draft.parents[at])
-        is_point = point[at]
-        report_far_points(
-            rows,
-            at[is_point],
-            given[at][is_point],
-            parents[is_point],
-            draft.parents[at][is_point],
-            _column(rows, "name"),
-        )
+    parents = draft.parents[at]
+    homes = home_shapes(known, stored, parents)
+    report_far(rows, at, given[at], homes, parents, _column(rows, "name"))
     if report.crs not in ("gcj02", "bd09"):
         report_shift(rows, given[at], own)

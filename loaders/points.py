@@ -20,7 +20,10 @@ from loaders.model import Known, Request
 from loaders.rows import FileRows
 from loaders.table import Factor, Flags, Rows, Words
 
-_FAR_M = 5_000.0
+MOST_VERTICES = 200_000
+"""Vertices of one geometry; a detailed county outline has some 20,000."""
+
+_FAR_M, _LOST_M = 5_000.0, 100_000.0
 POINT_TYPES = (shapely.GeometryType.POINT, shapely.GeometryType.MULTIPOINT)
 _SAMPLE = 2_000
 # A "latitude" in China's longitudes beside a "longitude" in China's latitudes: columns swapped.
@@ -91,9 +94,90 @@ def layer_shapes(
         detail="坐标无法读取",
         detail_en="its coordinates cannot be read",
     )
+    # Before anything is computed with them.
+    shapes = _refused(shapes, _too_detailed(rows, shapes, label))
     crs = coordinate_system(rows, request, shapes=True)
+    if crs is not None and _in_degrees(crs):
+        shapes = _refused(shapes, _swapped_shapes(rows, shapes))
+        shapes = _refused(shapes, _off_the_earth(rows, shapes, label))
     moved = None if crs is None else converted(rows, shapes, crs)
+    if moved is not None:
+        moved = _refused(moved, _report_outside(rows, moved, label))
     return None if crs is None or moved is None else (moved, crs)
+
+
+def _too_detailed(rows: FileRows, shapes: NDArray[Any], label: str) -> Rows:
+    count = np.where(shapely.is_missing(shapes), 0, shapely.get_num_coordinates(shapes))
+    at = np.flatnonzero(count > MOST_VERTICES)
+    rows.flag(
+        "GEOMETRY_TOO_DETAILED",
+        at,
+        heading="geometry",
+        value=rows.columns[label].take(at).texts(),
+        count=count[at],
+        most=MOST_VERTICES,
+    )
+    return at
+
+
+def _swapped_shapes(rows: FileRows, shapes: NDArray[Any]) -> Rows:
+    west, south, east, north = shapely.bounds(shapes).T
+    with np.errstate(invalid="ignore"):
+        swapped = _within(west, _CHINA_LAT) & _within(east, _CHINA_LAT)
+        swapped &= _within(south, _CHINA_LON) & _within(north, _CHINA_LON)
+    at = np.flatnonzero(swapped)
+    lon, lat = _text((west[at] + east[at]) / 2), _text((south[at] + north[at]) / 2)
+    rows.flag("COORDINATES_SWAPPED", at, heading="geometry", lon=lon, lat=lat)
+    return at
+
+
+def _off_the_earth(rows: FileRows, shapes: NDArray[Any], label: str) -> Rows:
+    """Shapes that reach beyond all degrees; where most do, the system is wrong and not they."""
+    bounds = shapely.bounds(shapes)
+    with np.errstate(invalid="ignore"):
+        off = (np.abs(bounds) > (180.0, 90.0, 180.0, 90.0)).any(axis=1) & np.isfinite(bounds).all(1)
+    if 2 * off.sum() > (~shapely.is_missing(shapes)).sum():
+        return np.empty(0, dtype=np.int64)
+    at = np.flatnonzero(off)
+    _flag_outside(rows, at, bounds, label)
+    return at
+
+
+def _report_outside(rows: FileRows, shapes: NDArray[Any], label: str) -> Rows:
+    """WGS84 shapes that have no part in China: wrong system, wrong units, or a slip of the pen."""
+    bounds = shapely.bounds(shapes)
+    west, south, east, north = bounds.T
+    with np.errstate(invalid="ignore"):
+        outside = (west > _CHINA_LON[1]) | (east < _CHINA_LON[0])
+        outside |= (south > _CHINA_LAT[1]) | (north < _CHINA_LAT[0])
+    at = np.flatnonzero(outside)
+    _flag_outside(rows, at, bounds, label)
+    return at
+
+
+def _flag_outside(rows: FileRows, at: Rows, bounds: Floats, label: str) -> None:
+    west, south, east, north = bounds[at].T
+    rows.flag(
+        "COORDINATES_OUTSIDE",
+        at,
+        heading="geometry",
+        value=rows.columns[label].take(at).texts() if label in rows.columns else None,
+        lon=_text((west + east) / 2),
+        lat=_text((south + north) / 2),
+    )
+
+
+def _refused(shapes: NDArray[Any], at: Rows) -> NDArray[Any]:
+    """The shapes with None where one was refused; its row is bad already."""
+    if len(at) == 0:
+        return shapes
+    kept = shapes.copy()
+    kept[at] = None
+    return kept
+
+
+def _in_degrees(crs: CoordinateSystem) -> bool:
+    return crs.key in ("gcj02", "bd09") or crs.is_wgs84
 
 
 def converted(rows: FileRows, shapes: NDArray[Any], crs: CoordinateSystem) -> NDArray[Any] | None:
@@ -137,7 +221,7 @@ def points_of_columns(rows: FileRows, crs: CoordinateSystem | None, label: str) 
     nothing = np.full(len(rows), np.nan)
     if crs is None or not {"lon", "lat"} & rows.columns.keys():
         return Points(nothing, nothing)
-    degrees = crs.key in ("gcj02", "bd09") or crs.is_wgs84
+    degrees = _in_degrees(crs)
     lon, lon_bad = _column(rows, "lon", 180.0 if degrees else np.inf)
     lat, lat_bad = _column(rows, "lat", 90.0 if degrees else np.inf)
     with np.errstate(invalid="ignore"):
@@ -155,7 +239,9 @@ def points_of_columns(rows: FileRows, crs: CoordinateSystem | None, label: str) 
     shapes = np.full(len(rows), None, dtype=object)
     shapes[whole] = shapely.points(lon[whole], lat[whole])
     moved = converted(rows, shapes, crs)
-    return Points(nothing, nothing) if moved is None else points_of_shapes(moved)
+    if moved is None:
+        return Points(nothing, nothing)
+    return points_of_shapes(_refused(moved, _report_outside(rows, moved, label)))
 
 
 def _column(rows: FileRows, name: str, most: float) -> tuple[Floats, Flags]:
@@ -204,24 +290,32 @@ def report_shift(rows: FileRows, shapes: NDArray[Any], homes: NDArray[Any]) -> N
         )
 
 
-def report_far_points(
-    rows: FileRows, at: Rows, points: NDArray[Any], homes: NDArray[Any], ids: Words, label: str
+def report_far(
+    rows: FileRows, at: Rows, shapes: NDArray[Any], homes: NDArray[Any], ids: Words, label: str
 ) -> None:
-    """Warn of points more than 5 km outside the polygon of their place.
+    """Report shapes that lie off the polygon of their place.
+
+    A point more than 5 km outside is a warning; anything more than 100 km outside an error.
 
     Args:
-        at: row positions, parallel to ``points``, ``homes`` and ``ids``.
+        at: row positions, parallel to ``shapes``, ``homes`` and ``ids``.
     """
-    compared = np.flatnonzero(~shapely.is_missing(points) & ~shapely.is_missing(homes))
+    compared = np.flatnonzero(~shapely.is_missing(shapes) & ~shapely.is_missing(homes))
     if len(compared) == 0:
         return
     plane = LocalPlane.around(homes[compared])
-    metres = shapely.distance(plane.forward(points[compared]), plane.forward(homes[compared]))
-    far = np.flatnonzero(metres > _FAR_M)
-    rows.flag(
-        "POINT_FAR_FROM_PARENT",
-        at[compared[far]],
-        label,
-        place=ids[compared[far]],
-        km=np.array([f"{one / 1000:.0f}" for one in metres[far].tolist()], dtype=object),
-    )
+    metres = shapely.distance(plane.forward(shapes[compared]), plane.forward(homes[compared]))
+    point = np.isin(shapely.get_type_id(shapes[compared]), POINT_TYPES)
+    lost = metres > _LOST_M
+    for code, found in (
+        ("POINT_FAR_FROM_PARENT", point & (metres > _FAR_M) & ~lost),
+        ("LOST_FROM_PARENT", lost),
+    ):
+        far = np.flatnonzero(found)
+        rows.flag(
+            code,
+            at[compared[far]],
+            label,
+            place=ids[compared[far]],
+            km=np.array([f"{one / 1000:.0f}" for one in metres[far].tolist()], dtype=object),
+        )

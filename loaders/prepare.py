@@ -10,37 +10,66 @@ from typing import Any
 import pandas as pd
 from numpy.typing import NDArray
 
-from loaders import figures, institutions, places, registry
+from geodata.errors import DudaoError
+from loaders import figures, institutions, persons, places, registry
 from loaders.headers import inspect_sheet, locate
-from loaders.issues import make
+from loaders.issues import CODES, make
 from loaders.mapping import ColumnMap, choose, nearest, read_as, vocabulary
-from loaders.model import ImportReport, Known, Prepared, Request, Severity, SheetTable
+from loaders.masking import mask_text
+from loaders.model import (
+    ImportReport,
+    Issue,
+    Known,
+    Prepared,
+    ReadSheet,
+    Request,
+    Severity,
+    SheetTable,
+)
 from loaders.parse import month as parse_month
-from loaders.readers import ReadProblem, read
-from loaders.table import Source, Table
+from loaders.readers import ReadProblem, Stop, read
+from loaders.table import RawSheet, Source, Table
 
 _SHOWN_HEADINGS = 12
+_SHOWN_TOP = 15
 _EMPTY_FRAMES = {
     "places": places.empty_frame,
     "institutions": institutions.empty_frame,
     "figures": figures.empty_frame,
+    "persons": persons.empty_frame,
 }
 
 
-def inspect(path: Path | str) -> list[SheetTable]:
+def inspect(
+    path: Path | str, encoding: str | None = None, stop: Stop | None = None
+) -> list[SheetTable]:
     """What is detected in every sheet of a file: header rows, headings, data and skipped rows.
+
+    Args:
+        encoding: of its text, when the person said it.
+        stop: asked while the file is read; True ends the read.
 
     Raises:
         DudaoError: the file cannot be read; code and texts are those of the issue.
     """
     try:
-        source = read(Path(path))
+        source = read(Path(path), encoding=encoding, stop=stop)
     except ReadProblem as problem:
-        raise problem.as_error() from problem
+        raise _as_error(problem) from problem
     return [inspect_sheet(sheet, vocabulary()) for sheet in source.sheets]
 
 
-def prepare(path: Path | str, request: Request, known: Known) -> Prepared:
+def _issue(problem: ReadProblem) -> Issue:
+    return make(problem.code, value=problem.value, **problem.params)
+
+
+def _as_error(problem: ReadProblem) -> DudaoError:
+    """The same for callers without a report."""
+    message, remedy = _issue(problem).message, CODES[problem.code].remedy
+    return DudaoError(problem.code, message.removesuffix(remedy), remedy)
+
+
+def prepare(path: Path | str, request: Request, known: Known, stop: Stop | None = None) -> Prepared:
     """Read a file, recognise what it is, check everything, and return the valid rows.
 
     Every problem becomes an issue of the report; none stops the others from being found. Nothing is
@@ -49,19 +78,23 @@ def prepare(path: Path | str, request: Request, known: Known) -> Prepared:
     Args:
         request: what the person said about the file.
         known: what is stored, for the checks that look beyond the file.
+        stop: asked while the file is read; True ends the read with the issue ``READ_STOPPED``.
     """
     file = Path(path)
-    report = ImportReport(file=file.name)
+    report = ImportReport(file=mask_text(request.name or file.name))
     before = _fingerprint(file)
     try:
-        source = read(file, request.layer)
+        source = read(file, request.layer, request.encoding, stop)
     except ReadProblem as problem:
-        report.issues.append(problem.issue)
+        report.issues.append(_issue(problem))
         return Prepared(report, None, pd.DataFrame())
     report.sha256, report.encoding = source.sha256, source.encoding
     if source.encoding_guessed:
         report.issues.append(make("ENCODING_GUESSED", encoding=source.encoding))
-    maps = _recognise(source, request, report)
+    located = [
+        locate(sheet, vocabulary(), request.headers.get(sheet.name)) for sheet in source.sheets
+    ]
+    maps = _recognise(source, located, request, report)
     loaded = _Loaded(None, pd.DataFrame())
     if maps:
         report.dataset = maps[0].dataset.id
@@ -70,7 +103,21 @@ def prepare(path: Path | str, request: Request, known: Known) -> Prepared:
         loaded = _load(maps, known, request, report)
     if _fingerprint(file) != before:
         report.issues.append(make("FILE_CHANGED"))
-    return Prepared(report, loaded.dataset, loaded.frame, loaded.geometries)
+    sheets = tuple(
+        _as_read(sheet, table, maps) for sheet, table in zip(source.sheets, located, strict=True)
+    )
+    return Prepared(report, loaded.dataset, loaded.frame, loaded.geometries, sheets)
+
+
+def _as_read(sheet: RawSheet, table: Table | None, maps: Sequence[ColumnMap]) -> ReadSheet:
+    """What was made of one sheet, to show the person."""
+    top = () if sheet.headings is not None else tuple(map(tuple, sheet.head(_SHOWN_TOP)))
+    one = next((one for one in maps if one.table is table), None)
+    if table is None or one is None:
+        return ReadSheet(sheet.name, top, table)
+    meanings = {at: name for name, at in (dict(one.columns) | dict(one.measures)).items()}
+    read = tuple(meanings.get(at) for at in range(len(table.headings)))
+    return ReadSheet(sheet.name, top, table, read)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +145,8 @@ def _load(
         return _Loaded(dataset, figures.prepare_figures(maps, known, request, report))
     if dataset == "institutions":
         return _Loaded(dataset, institutions.prepare_institutions(maps, known, request, report))
+    if dataset == "persons":
+        return _Loaded(dataset, persons.prepare_persons(maps, known, request, report))
     frame, geometries = places.prepare_places(maps, known, request, report)
     return _Loaded(dataset, frame, geometries)
 
@@ -111,11 +160,12 @@ def _fingerprint(file: Path) -> tuple[int, int, int] | None:
     return stat.st_size, stat.st_mtime_ns, stat.st_ino
 
 
-def _recognise(source: Source, request: Request, report: ImportReport) -> list[ColumnMap]:
+def _recognise(
+    source: Source, located: Sequence[Table | None], request: Request, report: ImportReport
+) -> list[ColumnMap]:
     """The sheets to load, all read as the same dataset; empty when that cannot be told."""
     tables: list[Table] = []
-    for sheet in source.sheets:
-        table = locate(sheet, vocabulary())
+    for sheet, table in zip(source.sheets, located, strict=True):
         if table is not None:
             tables.append(table)
         elif sheet.height and len(source.sheets) > 1:

@@ -26,6 +26,9 @@ Kind = Literal[
     "measure",
     "value",
     "source",
+    "id_number",
+    "phone",
+    "sex",
 ]
 
 _FILE = Path(__file__).with_name("datasets.toml")
@@ -43,13 +46,21 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """One kind of file; ``key`` names the columns that identify a record."""
+    """One kind of file; ``key`` names the columns that identify a record.
+
+    Attributes:
+        keep_days: how long a record is kept after the last file that brought it; None: for good.
+            Declared for data of single persons only.
+        keep_rule: where that time comes from, in words.
+    """
 
     id: str
     title: str
     title_en: str
     key: tuple[str, ...]
     columns: Mapping[str, Column]
+    keep_days: int | None = None
+    keep_rule: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +153,12 @@ def parse(text: str) -> Registry:
 
 def _dataset(name: str, body: Mapping[str, Any]) -> Dataset:
     where = f"datasets.{name}"
-    _keys(where, body, required={"title", "title_en", "key", "columns"})
+    _keys(
+        where,
+        body,
+        required={"title", "title_en", "key", "columns"},
+        optional={"keep_days", "keep_rule"},
+    )
     columns: dict[str, Column] = {}
     for column, entry in body["columns"].items():
         _keys(f"{where}.{column}", entry, required={"kind"}, optional={"required", "aliases"})
@@ -157,7 +173,18 @@ def _dataset(name: str, body: Mapping[str, Any]) -> Dataset:
     for column in body["key"]:
         if column not in columns:
             raise _invalid(where, f"key 中的 {column} 不是已声明的列")
-    return Dataset(name, body["title"], body["title_en"], tuple(body["key"]), columns)
+    keep_days, keep_rule = body.get("keep_days"), str(body.get("keep_rule", ""))
+    if (keep_days is None) != (not keep_rule) or (keep_days is not None and keep_days < 1):
+        raise _invalid(where, "keep_days 应为正整数，并用 keep_rule 写明依据")
+    return Dataset(
+        name,
+        body["title"],
+        body["title_en"],
+        tuple(body["key"]),
+        columns,
+        keep_days,
+        keep_rule,
+    )
 
 
 def _measure(name: str, body: Mapping[str, Any]) -> Measure:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
-from loaders.model import SkippedRow
+if TYPE_CHECKING:
+    # The reading process starts without pandas, which the model needs.
+    from loaders.model import SkippedRow
 
 Words = NDArray[np.object_]
 Flags = NDArray[np.bool_]
 Rows = NDArray[np.int64]
+
+UNNAMED_CRS = "crs?"
+"""Stands for a coordinate system that a file declares in a form nobody should follow."""
 
 HEAD_ROWS = 60
 """How many rows from the top are searched for the header."""
@@ -30,10 +34,11 @@ class Factor:
     @classmethod
     def of(cls, texts: Sequence[str] | Words) -> Factor:
         """Factorise a sequence of texts."""
-        values = np.empty(len(texts), dtype=object)
-        values[:] = texts
-        codes, words = pd.factorize(values)
-        return cls(codes.astype(np.int32), np.asarray(words, dtype=object))
+        code_of: dict[str, int] = {}
+        codes = np.fromiter(
+            (code_of.setdefault(text, len(code_of)) for text in texts), np.int32, len(texts)
+        )
+        return cls(codes, words_of(code_of))
 
     @classmethod
     def constant(cls, word: str, length: int) -> Factor:
@@ -56,6 +61,14 @@ class Factor:
         return np.asarray(marked[self.codes], dtype=bool)
 
 
+def words_of(texts: Iterable[str]) -> Words:
+    """Texts as an array of objects."""
+    listed = list(texts)
+    words = np.empty(len(listed), dtype=object)
+    words[:] = listed
+    return words
+
+
 @dataclass(frozen=True, slots=True)
 class RawSheet:
     """One sheet or layer before its header is found.
@@ -68,7 +81,8 @@ class RawSheet:
         geometries: object array of shapely geometries or None, parallel to the rows.
         unreadable: rows whose geometry is there but cannot be built, such as a ring that begins
             with NaN; ``geometries`` has None for them.
-        crs: the layer's own coordinate system as WKT, None when it states none.
+        crs: the layer's own coordinate system as WKT or ``EPSG:number``, None when it states
+            none, `UNNAMED_CRS` when it only refers to one.
     """
 
     name: str | None
@@ -135,6 +149,7 @@ class Source:
         encoding: of text and of Shapefile attributes, else None.
         encoding_guessed: whether the encoding is an inference a person should look at.
         sha256: of the very bytes parsed.
+        protections: what held the reading process (names of ``loaders.sandbox.protect.WANTED``).
     """
 
     format: str
@@ -142,4 +157,4 @@ class Source:
     sha256: str
     encoding: str | None = None
     encoding_guessed: bool = False
-    notes: tuple[str, ...] = field(default=())
+    protections: tuple[str, ...] = ()

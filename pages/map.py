@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import streamlit as st
 
-from dashboard.ui import caches, frame, state
+from dashboard.ui import caches, frame, session, state
 from dashboard.ui.mapview import MapView
 
-with frame.reporting(), caches.store().unit() as unit:
+with frame.reporting(), caches.store().unit(session.actor()) as unit:
     found = state.parse(st.query_params.to_dict(), unit, caches.settings().lang)
     state.remember(found.address)
     view = MapView(unit, found.address, found.place, found.site)

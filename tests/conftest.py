@@ -1,4 +1,5 @@
-"""Engines every room's tests share: a real embedded PostgreSQL, and stores on either database."""
+"""Engines every room's tests share: a real embedded PostgreSQL, stores on either database, and a
+real Chromium."""
 
 from __future__ import annotations
 
@@ -9,8 +10,10 @@ from tempfile import TemporaryDirectory
 
 import psycopg
 import pytest
+from playwright.sync_api import Browser, sync_playwright
 
 from dashboard.store import Store
+from tests.ensure_chromium import ARGS, ensure
 
 OpenStore = Callable[[], Store]
 
@@ -69,3 +72,18 @@ def open_store(tmp_path: Path, database_url: str | None) -> Iterator[OpenStore]:
 def store(open_store: OpenStore) -> Store:
     """An empty store, on either database."""
     return open_store()
+
+
+@pytest.fixture(scope="session")
+def chromium_path() -> str:
+    """The machine's Chromium, looked for before Playwright runs."""
+    return ensure()
+
+
+@pytest.fixture(scope="session")
+def chromium(chromium_path: str) -> Iterator[Browser]:
+    """The machine's Chromium, headless; one for all, because Playwright runs once in a process."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium_path, args=ARGS)
+        yield browser
+        browser.close()

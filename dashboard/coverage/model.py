@@ -186,7 +186,8 @@ class Profile:
 
     Attributes:
         ancestors: root first, the place itself not included.
-        siblings: how many places share its parent (ranks are among those with a value).
+        siblings: how many places share its parent (ranks are among those with a value); 1 when not
+            all of them may be seen, for a rank among some would mislead.
         cells: layer id to cell, in registry order.
     """
 

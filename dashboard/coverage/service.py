@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import shapely
 
+from dashboard.access import acts
 from dashboard.coverage import classify, registry
 from dashboard.coverage.model import (
     Cell,
@@ -51,12 +52,16 @@ def previous_month(month: str) -> str:
     return str(pd.Period(month, freq="M") - 1)
 
 
+@acts("places.view")
 def drawn_place(unit: Unit, place: Place, month: str) -> Place:
-    """The place whose children the map draws: the place itself, or its parent for a leaf."""
+    """The place whose children the map draws: the place itself, or its parent for a leaf.
+
+    A leaf whose parent may not be seen is drawn by itself.
+    """
     on = month_end(month)
     if place.parent_id is None or unit.children(place.id, on):
         return place
-    return unit.place(place.parent_id, on)
+    return next(iter(unit.places([place.parent_id], on)), place)
 
 
 Columns = dict[str, classify.Floats]
@@ -194,6 +199,7 @@ class Scene:
     shapes: dict[str, Shape]
 
 
+@acts("places.view")
 def scene(unit: Unit, place_id: str, month: str) -> Scene:
     """Read what every view of a place in a month is made of.
 
@@ -213,6 +219,7 @@ def scene(unit: Unit, place_id: str, month: str) -> Scene:
     )
 
 
+@acts("places.view")
 def table(unit: Unit, view: View) -> ViewTable:
     """The children of ``view.place_id`` in one layer and month, worst first.
 
@@ -241,6 +248,7 @@ def table_of(seen: Scene, layer: Layer) -> ViewTable:
     )
 
 
+@acts("places.view")
 def profile(unit: Unit, place_id: str, month: str) -> Profile:
     """One place in one month: every layer's cell, ranked among its siblings.
 
@@ -256,7 +264,7 @@ def profile(unit: Unit, place_id: str, month: str) -> Profile:
         place=place,
         month=month,
         ancestors=tuple(unit.ancestors(place, on)),
-        siblings=len(family.places),
+        siblings=len(family.places) if unit.sees_whole(place.parent_id) else 1,
         cells={
             layer.id: family.cells(layer, shapes, only=place.id)[0]
             for layer in registry.layers().values()
@@ -264,6 +272,7 @@ def profile(unit: Unit, place_id: str, month: str) -> Profile:
     )
 
 
+@acts("places.view")
 def trend(unit: Unit, place_id: str, layer_id: str) -> list[TrendPoint]:
     """One place's value in every published month, oldest first; gaps stay as points without value.
 
@@ -302,6 +311,7 @@ def _site_status(layer: Layer | None, cell: Cell | None) -> SiteStatus:
     return SiteStatus.MET if met else SiteStatus.UNMET
 
 
+@acts("places.view")
 def sites(unit: Unit, place_id: str, month: str) -> list[Site]:
     """Every institution under a place with its status in that month.
 

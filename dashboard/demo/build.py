@@ -16,6 +16,7 @@ from dashboard.demo.figures import MEASURES, months_until, village_figures
 from dashboard.demo.institutions import institutions
 from dashboard.demo.model import DemoFiles, TroubleKind
 from dashboard.demo.outlines import outlines_of
+from dashboard.demo.persons import persons
 from dashboard.demo.streams import stream
 from dashboard.demo.troubles import OLD_NAME, of_kind, planted
 from geodata.model import Level
@@ -76,6 +77,7 @@ def build(
         ),
         institutions=_write_csv(clinics, directory / "institutions.csv"),
         figures=_write_csv(figures, directory / "figures.csv"),
+        persons=_write_csv(persons(listed, seed), directory / "persons.csv"),
         troubles=planted(set(listed["id"]), set(clinics["id"])),
     )
 

@@ -52,6 +52,7 @@ class DemoFiles:
         places_without_outline: CSV of the places that have a code and no outline, or None.
         institutions: CSV.
         figures: CSV, wide: one row a place and month, one column a measure.
+        persons: CSV of invented persons.
         months: ``YYYY-MM``, ascending.
         troubles: the planted troubles that lie under the root.
     """
@@ -64,6 +65,7 @@ class DemoFiles:
     places_without_outline: Path | None
     institutions: Path
     figures: Path
+    persons: Path
     troubles: tuple[Trouble, ...]
 
     def in_load_order(self) -> tuple[tuple[str, Path], ...]:
@@ -73,5 +75,6 @@ class DemoFiles:
             ("places", self.places_without_outline),
             ("institutions", self.institutions),
             ("figures", self.figures),
+            ("persons", self.persons),
         )
         return tuple((dataset, path) for dataset, path in ordered if path is not None)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from dashboard.access import SYSTEM, Actor, acts
 from dashboard.coverage import registry
+from dashboard.demo import accounts
 from dashboard.demo.build import DEFAULT_ROOT, DEFAULT_SEED, build
 from dashboard.intake.service import load_files
 from dashboard.store import Store
@@ -18,11 +20,13 @@ DEMONSTRATION_OF = "demonstration_of"
 """Meta entry: ``root/seed`` of the demonstration in this data directory."""
 
 
+@acts("data.demonstrate")
 def prepare_demo(
     store: Store,
     root: str = DEFAULT_ROOT,
     seed: int = DEFAULT_SEED,
     progress: Callable[[str], None] | None = None,
+    actor: Actor = SYSTEM,
 ) -> None:
     """Write the demonstration's files into ``demo/`` of the data directory and load them.
 
@@ -33,6 +37,7 @@ def prepare_demo(
         root: any code of the shipped lists.
         seed: of every random number.
         progress: receives one line of text at a time.
+        actor: who asked for it.
 
     Raises:
         DudaoError: DEMO_ROOT_UNKNOWN; DEMO_ON_REAL_DATA, the directory holds places that are no
@@ -41,15 +46,17 @@ def prepare_demo(
     """
     say = progress or _silent
     name = f"{root}/{seed}"
-    _refuse_other_data(store, name)
+    _refuse_other_data(store, actor, name)
     say(f"正在生成演示数据(范围 {root}，种子 {seed})……")
     files = build(store.directory / "demo", root=root, seed=seed)
     store.set_meta(DEMONSTRATION, "1")
     store.set_meta(DEMONSTRATION_OF, name)
     for dataset, path in files.in_load_order():
         say(f"正在导入 {path.name} ……")
+        # Nobody but the program itself may bring persons into a demonstration: these are invented.
+        who = SYSTEM if dataset == "persons" else actor
         (report,) = load_files(
-            store, [path], Request(dataset=dataset), registry.pairs(), progress=progress
+            store, who, [path], Request(dataset=dataset), registry.pairs(), progress=progress
         )
         if report.has_errors:
             first = next(issue for issue in report.issues if issue.severity == "error")
@@ -58,11 +65,12 @@ def prepare_demo(
                 f"演示数据 {path.name} 未能导入：{first.message}",
                 "这是程序的问题，请把这段文字告诉维护人员。",
             )
+    accounts.ensure(store)
     say("演示数据已就绪。")
 
 
-def _refuse_other_data(store: Store, name: str) -> None:
-    with store.unit() as unit:
+def _refuse_other_data(store: Store, actor: Actor, name: str) -> None:
+    with store.unit(actor, "data.demonstrate") as unit:
         present = unit.meta(DEMONSTRATION_OF)
         empty = unit.is_empty()
     if not empty and present is None:

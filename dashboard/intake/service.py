@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -11,39 +11,40 @@ from typing import Any
 import pandas as pd
 import shapely
 
+from dashboard.access import Actor, acts
+from dashboard.intake.loading import ORDER, CheckedFile, check_file, commit_file
+from dashboard.privacy.service import register_of
 from dashboard.store import Store
-from dashboard.store.commit import commit
-from dashboard.store.model import Change, Pair, Progress
-from loaders.model import ImportReport, Known, Prepared, Request
-from loaders.prepare import prepare
+from dashboard.store.commit import StaleCheck
+from dashboard.store.model import CommitResult, Pair, Progress
+from dashboard.store.publish import state_of
+from loaders.model import ImportReport, Known, Request
 
-_CHANGED = "FILE_CHANGED"
-"""The file was replaced while it was read: no row of it can be trusted."""
-
-_ORDER = ("places", "institutions", "figures")
-"""Datasets in the order they need each other."""
+_TURNS = 5
+"""How often a file is checked again because others load at the same time."""
 
 
+@acts("data.load")
 def load_file(
     store: Store,
+    actor: Actor,
     path: Path,
     request: Request,
     pairs: Iterable[Pair],
     dry_run: bool = False,
     accept_valid_rows: bool = False,
     progress: Progress | None = None,
-    operator: str = "",
 ) -> ImportReport:
     """Check one file and, if nothing speaks against it, commit it whole.
 
     A file with an error changes nothing, unless ``accept_valid_rows`` takes its valid rows.
 
     Args:
+        actor: who loads; what lies outside their scope is unknown to the checks.
         request: what the person said about the file.
         pairs: what the snapshots hold (``coverage.registry.pairs()``).
         dry_run: check only.
         progress: told about each step.
-        operator: who loads, kept with the batch.
 
     Returns:
         The report. ``committed`` is False, without an error, when every row was already stored;
@@ -52,21 +53,20 @@ def load_file(
     Raises:
         DudaoError: what ``commit`` raises; nothing was written then.
     """
-    reports = load_files(
-        store, [path], request, pairs, dry_run, accept_valid_rows, progress, operator
-    )
+    reports = load_files(store, actor, [path], request, pairs, dry_run, accept_valid_rows, progress)
     return reports[0]
 
 
+@acts("data.load")
 def load_files(
     store: Store,
+    actor: Actor,
     paths: Iterable[Path],
     request: Request,
     pairs: Iterable[Pair],
     dry_run: bool = False,
     accept_valid_rows: bool = False,
     progress: Progress | None = None,
-    operator: str = "",
 ) -> list[ImportReport]:
     """Load several files, places before institutions before figures; reports in the given order.
 
@@ -76,110 +76,85 @@ def load_files(
     Args, Raises: as ``load_file``. After an error the files before it stay loaded.
     """
     wanted = tuple(pairs)
-    stored = known(store)
-    checked = [_check(path, request, stored, progress) for path in paths]
+    stored = known(store, actor)
+    checked = [check_file(path, request, stored, progress) for path in paths]
     if dry_run:
         return [entry.prepared.report for entry in checked]
     new_places = False
     new_months: set[str] = set()
-    for dataset in _ORDER:
+    for dataset in ORDER:
         for position, entry in enumerate(checked):
             if entry.prepared.dataset != dataset:
                 continue
             if new_places or not new_months.isdisjoint(entry.months):
                 # What it was checked against has changed since.
-                stored = known(store)
-                entry = checked[position] = _check(entry.path, request, stored, progress)
-            if not _commit(store, entry, wanted, accept_valid_rows, progress, operator):
+                entry = check_file(entry.path, request, known(store, actor), progress)
+            result = None
+            for turn in range(_TURNS):
+                checked[position] = entry
+                try:
+                    result = commit_file(store, actor, entry, wanted, accept_valid_rows, progress)
+                    break
+                except StaleCheck:
+                    # Somebody else's load came in between.
+                    if turn == _TURNS - 1:
+                        raise
+                    entry = check_file(entry.path, request, known(store, actor), progress)
+            if result is None:
                 continue
             if dataset == "figures":
                 new_months |= entry.months
             else:
                 new_places = True
+            checked[:] = [_carried(other, result) for other in checked]
     return [entry.prepared.report for entry in checked]
 
 
-@dataclass(frozen=True, slots=True)
-class _Checked:
-    path: Path
-    prepared: Prepared
+def _carried(checked: CheckedFile, result: CommitResult) -> CheckedFile:
+    """A file checked just before a load of ours: that load alone makes it no older.
 
-    @property
-    def months(self) -> frozenset[str]:
-        """The months a figures file speaks of."""
-        if self.prepared.dataset != "figures":
-            return frozenset()
-        return frozenset(self.prepared.frame["month"].unique())
+    Where it does, because the files overlap, the file is checked again anyway.
+    """
+    if result.state is None or checked.state != result.state - 1:
+        return checked
+    return replace(checked, state=result.state)
 
 
-def _check(path: Path, request: Request, stored: Known, progress: Progress | None) -> _Checked:
-    """Read and check one file against what is stored."""
-    if progress is not None:
-        progress(f"正在检查 {path.name}")
-    return _Checked(path, prepare(path, request, stored))
+@acts("data.check")
+def known(store: Store, actor: Actor) -> Known:
+    """What is stored where the actor may load, for the checks; figures and shapes when asked for.
 
-
-def _commit(
-    store: Store,
-    entry: _Checked,
-    pairs: Sequence[Pair],
-    accept_valid_rows: bool,
-    progress: Progress | None,
-    operator: str,
-) -> bool:
-    """Commit one checked file unless its errors forbid it; whether anything changed."""
-    prepared, report = entry.prepared, entry.prepared.report
-    if prepared.frame.empty or prepared.dataset is None:
-        return False
-    if report.has_errors and not (accept_valid_rows and report.issues.counts()[_CHANGED] == 0):
-        return False
-    result = commit(
-        store,
-        Change(
-            dataset=prepared.dataset,
-            frame=prepared.frame,
-            geometries=prepared.geometries,
-            file=entry.path.name,
-            sha256=report.sha256 or "",
-            operator=operator,
-        ),
-        pairs,
-        progress,
-    )
-    report.rows_changed = result.changed
-    report.rows_unchanged = result.unchanged
-    report.committed = result.batch is not None
-    report.batch = None if result.batch is None else str(result.batch)
-    return report.committed
-
-
-def known(store: Store) -> Known:
-    """What is stored, for the loaders' checks; figures and shapes are read only when asked for."""
-    with store.unit() as unit:
+    Raises:
+        NotAllowed
+    """
+    with store.unit(actor, "data.check") as unit:
         places, institutions = unit.place_frame(), unit.institution_frame()
+        state = state_of(unit)
     return Known(
         places=places,
         institutions=institutions,
-        figures=_figures(store),
-        shapes=_shapes(store),
+        figures=_figures(store, actor),
+        shapes=_shapes(store, actor),
+        persons=register_of(store, actor),
+        state=state,
     )
 
 
 def _figures(
-    store: Store,
+    store: Store, actor: Actor
 ) -> Callable[[Sequence[str], Sequence[str], Sequence[str]], pd.DataFrame]:
     def figures(
         place_ids: Sequence[str], months: Sequence[str], measures: Sequence[str]
     ) -> pd.DataFrame:
-        with store.unit() as unit:
+        with store.unit(actor, "data.check") as unit:
             return unit.figures(place_ids, months, measures)
 
     return figures
 
 
-def _shapes(store: Store) -> Callable[[Sequence[str]], Mapping[str, Any]]:
+def _shapes(store: Store, actor: Actor) -> Callable[[Sequence[str]], Mapping[str, Any]]:
     def shapes(place_ids: Sequence[str]) -> Mapping[str, Any]:
-        with store.unit() as unit:
+        with store.unit(actor, "data.check") as unit:
             found = unit.shapes(place_ids, date.today())
         return {place_id: shapely.from_wkb(shape.wkb) for place_id, shape in found.items()}
 

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import errno
 import json
-import logging
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from hashlib import sha256
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 import shapely
 from sqlalchemy import (
     Connection,
@@ -32,8 +27,10 @@ from sqlalchemy import (
     update,
 )
 
-from dashboard.store import database, places, shapes
-from dashboard.store.engine import FORMAT, Engine
+from dashboard.access import EVERYTHING, SYSTEM, Actor, NotAllowed, acts
+from dashboard.store import database, images, persons, places, shapes
+from dashboard.store.audit import Entry, Outcome, anchor, append
+from dashboard.store.engine import Engine
 from dashboard.store.facts import SCHEMA
 from dashboard.store.model import (
     FIGURE_KEY,
@@ -47,42 +44,69 @@ from dashboard.store.model import (
     Snapshot,
     month_end,
 )
-from dashboard.store.periods import days, month_trees
+from dashboard.store.periods import days
+from dashboard.store.persons import Changes
 from dashboard.store.pinyin import fold, readings
-from dashboard.store.store import Store, heal, put_meta
-from dashboard.store.tables import batch, boundary, institution, meta, place, snapshot
-from dashboard.store.unit import PLACES_VERSION, ROOT, Unit, frame, with_dates
-from geodata.errors import DudaoError, SystemProblem
+from dashboard.store.publish import (
+    LOAD_TIMEOUT_S,
+    Made,
+    current_state,
+    loading,
+    next_state,
+    now,
+    pairs_hash,
+    places_changed,
+    put_snapshots,
+    quiet,
+    read_pieces,
+    reported_months,
+    roll_up,
+)
+from dashboard.store.store import Store, put_meta
+from dashboard.store.tables import (
+    batch,
+    batch_before,
+    boundary,
+    institution,
+    meta,
+    person,
+    place,
+    snapshot,
+)
+from dashboard.store.unit import ROOT, Unit, frame, with_dates
+from geodata.errors import DudaoError
 from geodata.model import Level
 
-LOAD_TIMEOUT_S = 600.0
-"""How long a load waits for another one to end."""
-
-KEPT_VERSIONS = 3
-"""Snapshot versions of a month that stay readable, the published one among them."""
-
-_NODES_AT_ONCE = 800_000
-"""Places times months rolled up in one go: bounds memory."""
+LOADING = {"places": "data.load_places"}
+"""The action a dataset's load is, where it is not ``data.load``."""
 
 _SQL_ROWS = 10_000
 _SHAPE_CHUNK = 400
 _SHOWN = 5
 
-_log = logging.getLogger(__name__)
+
+class StaleCheck(DudaoError):
+    """STALE_CHECK: what the rows were checked against has changed; check them again."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "STALE_CHECK",
+            "检查之后又有别的导入完成，检查结果已不是最新。",
+            "请重新检查该文件后再导入；未作任何改动。",
+        )
 
 
-def _quiet(_line: str) -> None:
-    """Progress nobody watches."""
-
-
+@acts("data.load")
 def commit(
     store: Store,
+    actor: Actor,
     change: Change,
     pairs: Iterable[Pair],
     progress: Progress | None = None,
     timeout: float = LOAD_TIMEOUT_S,
+    checked_against: int | None = None,
 ) -> CommitResult:
-    """Write the rows of one file, or nothing.
+    """Write the rows of one file, or nothing; audited in the transaction that makes it visible.
 
     Rows equal to what is stored are dropped; when none is left there is no batch and no new
     snapshot. Figures are staged in the facts, the months they touch (and those whose places
@@ -90,29 +114,50 @@ def commit(
     it visible. A crash before that transaction leaves everything as it was.
 
     Args:
+        actor: who loads; every place the file speaks of must lie in their scope.
         pairs: what the snapshots hold; every layer's numerator and denominator.
         progress: told about each step, and about waiting for another load.
         timeout: seconds to wait for another load.
+        checked_against: ``publish.state_of`` the unit the rows were checked with; None: unchecked.
 
     Raises:
+        NotAllowed: the actor may not load this dataset; audited.
+        StaleCheck: a load or an undo came in between check and commit.
         DudaoError: PLACES_INVALID, FIGURES_INVALID, INSTITUTIONS_INVALID, MONTH_FORM.
         SystemProblem: LOAD_BUSY, DISK_FULL.
     """
-    tell = progress or _quiet
-    with _loading(store, tell, timeout):
+    tell = progress or quiet
+    action_id = LOADING.get(change.dataset, "data.load")
+    if not actor.may(action_id):
+        store.record(actor, action_id, details={"dataset": change.dataset}, outcome=Outcome.DENIED)
+        raise NotAllowed(action_id)
+    with loading(store, tell, timeout):
+        if checked_against is not None:
+            with database.reading(store.engine, EVERYTHING) as connection:
+                if current_state(connection) != checked_against:
+                    raise StaleCheck
         tell("正在与已有数据比较")
-        plan = _PLANNERS[change.dataset](store, change, tell)
+        plan = PLANNERS[change.dataset](store, actor, change, tell)
         unchanged = len(change.frame) - plan.changed
         if plan.changed == 0:
             return CommitResult(batch=None, changed=0, unchanged=unchanged)
-        number = _open_batch(store, change, plan)
+        number = _open_batch(store, actor, change, plan)
         if plan.facts is not None:
             tell(f"正在写入 {plan.changed:,} 行数据")
             numbers = pa.repeat(pa.scalar(number, SCHEMA.field("batch").type), len(plan.facts))
             store.facts.append(plan.facts.append_column("batch", numbers))
-        made = _roll_up(store, plan.months, tuple(pairs), plan.tree, number, tell)
+        made = roll_up(store, plan.months, tuple(pairs), plan.tree, tell, with_batch=number)
         tell("正在发布")
-        doomed = _promote(store, plan, number, made)
+        details = {
+            "batch": number,
+            "dataset": change.dataset,
+            "file": change.file,
+            "sha256": change.sha256,
+            "rows": plan.changed,
+            "months": plan.reported,
+        }
+        told = Entry(actor, action_id, str(number), last_of(plan.path), plan.path, details=details)
+        state, doomed = _promote(store, plan, number, made, told)
         store.snapshots.remove(doomed)
         if plan.facts is not None:
             store.facts.tidy(plan.months)
@@ -120,12 +165,15 @@ def commit(
         batch=number,
         changed=plan.changed,
         unchanged=unchanged,
-        snapshots=tuple(entry.snapshot for entry in made.entries),
+        snapshots=made.snapshots,
+        state=state,
     )
 
 
+@acts("data.publish")
 def ensure_snapshots(
     store: Store,
+    actor: Actor,
     pairs: Iterable[Pair],
     progress: Progress | None = None,
     timeout: float = LOAD_TIMEOUT_S,
@@ -138,108 +186,36 @@ def ensure_snapshots(
         The new snapshots.
 
     Raises:
+        NotAllowed: audited.
         SystemProblem: LOAD_BUSY, DISK_FULL.
     """
+    if not actor.may("data.publish"):
+        store.record(actor, "data.publish", outcome=Outcome.DENIED)
+        raise NotAllowed("data.publish")
     wanted = tuple(pairs)
     if not _stale_months(store, wanted):
         return ()
-    tell = progress or _quiet
-    with _loading(store, tell, timeout):
+    tell = progress or quiet
+    with loading(store, tell, timeout):
         months = _stale_months(store, wanted)
         if not months:
             return ()
-        made = _roll_up(store, months, wanted, None, None, tell)
-        with database.writing(store.engine) as connection:
-            doomed = _put_snapshots(connection, made)
+        made = roll_up(store, months, wanted, None, tell)
+        with store.command(actor, "data.publish", details={"months": months}) as command:
+            doomed = put_snapshots(command.connection, made)
         store.snapshots.remove(doomed)
-    return tuple(entry.snapshot for entry in made.entries)
-
-
-def pairs_hash(pairs: Iterable[Pair]) -> str:
-    """Names what a snapshot holds: its pairs and the format of the roll-up."""
-    listed = sorted((pair.numerator, pair.denominator) for pair in set(pairs))
-    return sha256(json.dumps([FORMAT, listed]).encode()).hexdigest()[:16]
+    return made.snapshots
 
 
 def _stale_months(store: Store, pairs: Sequence[Pair]) -> list[str]:
     wanted = pairs_hash(pairs)
-    with database.reading(store.engine) as connection:
+    with database.reading(store.engine, EVERYTHING) as connection:
         rows = connection.execute(
             select(snapshot.c.month, snapshot.c.pairs_hash).order_by(snapshot.c.version)
         )
         published = {month: known for month, known in rows}
-        loaded = connection.execute(
-            select(batch.c.months).where(batch.c.state == BatchState.COMMITTED.value)
-        ).scalars()
-        months = {month for listed in loaded for month in listed.split()}
-    return [month for month in sorted(months) if published.get(month) != wanted]
-
-
-# The lock, and what can go wrong
-
-
-@contextmanager
-def _loading(store: Store, tell: Progress, timeout: float) -> Iterator[None]:
-    """Hold the load lock over healed data; on failure clean up and name a full disk."""
-    with store.load_lock(timeout=0) as free:
-        if free:
-            with _cleaning(store):
-                yield
-            return
-    tell("另一个导入正在进行，等待其完成")
-    with store.load_lock(timeout=timeout) as free:
-        if not free:
-            raise SystemProblem(
-                "LOAD_BUSY",
-                f"另一个导入一直在进行，等待 {timeout:.0f} 秒后放弃。",
-                "请等它完成后再导入；未作任何改动。",
-            )
-        with _cleaning(store):
-            yield
-
-
-@contextmanager
-def _cleaning(store: Store) -> Iterator[None]:
-    try:
-        heal(store)
-        yield
-    except BaseException as error:
-        try:
-            heal(store)
-        except Exception:
-            # What could not be removed now is removed by the next load or start.
-            _log.warning("cleaning up after a failed load did not finish", exc_info=True)
-        if _is_disk_full(error):
-            raise SystemProblem(
-                "DISK_FULL",
-                f"磁盘空间不足，数据目录 {store.directory} 写不下。",
-                "请腾出空间后重新导入；已有数据没有变化。",
-            ) from error
-        raise
-
-
-_FULL_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-_FULL_WORDS = (
-    "no space left on device",
-    "database or disk is full",
-    "disk quota exceeded",
-    "file too large",
-)
-
-
-def _is_disk_full(error: BaseException | None) -> bool:
-    """Whether an error, or what caused it, is the disk being full; every engine says it its way."""
-    seen: set[int] = set()
-    while error is not None and id(error) not in seen:
-        seen.add(id(error))
-        if isinstance(error, OSError) and error.errno in _FULL_ERRNOS:
-            return True
-        if getattr(error, "sqlstate", None) == "53100":
-            return True
-        if any(word in str(error).lower() for word in _FULL_WORDS):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
+        months = reported_months(connection)
+    return [month for month in months if published.get(month) != wanted]
 
 
 # Plans: what a change would write
@@ -261,24 +237,27 @@ class _Plan:
     insert_places: pd.DataFrame | None = None
     boundaries: pd.DataFrame | None = None
     institutions: pd.DataFrame | None = None
+    persons: Changes | None = None
     root: str | None = None
+    path: str = ""
+    """Shared by all places the file speaks of."""
 
     @property
     def changes_places(self) -> bool:
         """Whether places, boundaries or institutions change."""
-        return self.facts is None
+        return self.facts is None and self.persons is None
 
 
-def _plan_figures(store: Store, change: Change, _tell: Progress) -> _Plan:
+def _plan_figures(store: Store, actor: Actor, change: Change, _tell: Progress) -> _Plan:
     rows = change.frame
     months = sorted(rows["month"].unique())
     for month in months:
         month_end(month)
     if rows["value"].isna().any() or rows[list(FIGURE_KEY)].isna().any().any():
         raise DudaoError("FIGURES_INVALID", "数据行中有空的键或数值。", "请补全或删去这些行。")
-    with store.unit() as unit:
+    with store.unit(actor, "data.load") as unit:
         committed = unit.committed()
-        _known_places(unit, rows["place_id"], "FIGURES_INVALID")
+        path = _known_places(unit, rows["place_id"], "FIGURES_INVALID")
     columns = [name for name in SCHEMA.names if name != "batch"]
     incoming = pa.Table.from_pandas(
         rows[columns], schema=pa.schema([SCHEMA.field(name) for name in columns]),
@@ -294,17 +273,18 @@ def _plan_figures(store: Store, change: Change, _tell: Progress) -> _Plan:
     with Engine(store.scratch) as engine:
         changed = engine.changed_figures(incoming, store.facts.observations(months), committed)
     touched = sorted(changed["month"].unique().to_pylist())
-    return _Plan(len(changed), months=touched, reported=touched, facts=changed)
+    return _Plan(len(changed), months=touched, reported=touched, facts=changed, path=path)
 
 
-def _plan_institutions(store: Store, change: Change, _tell: Progress) -> _Plan:
+def _plan_institutions(store: Store, actor: Actor, change: Change, _tell: Progress) -> _Plan:
     rows = change.frame[list(INSTITUTION_COLUMNS)].reset_index(drop=True)
     if rows["id"].duplicated().any():
         twice = rows.loc[rows["id"].duplicated(), "id"].iloc[0]
         raise DudaoError("INSTITUTIONS_INVALID", f"机构代码 {twice} 出现了多行。", "请只保留一行。")
-    with store.unit() as unit:
-        _known_places(unit, rows["place_id"], "INSTITUTIONS_INVALID")
+    with store.unit(actor, "data.load") as unit:
+        path = _known_places(unit, rows["place_id"], "INSTITUTIONS_INVALID")
         stored = unit.institution_frame()
+    _refuse_taken(store, rows, stored)
     same = rows[["id"]].merge(stored, on="id", how="left", indicator=True)
     differs = (same["_merge"] == "left_only").to_numpy()
     for column in INSTITUTION_COLUMNS:
@@ -314,11 +294,37 @@ def _plan_institutions(store: Store, change: Change, _tell: Progress) -> _Plan:
         equal = (left == right) | (left.isna() & right.isna())
         differs = differs | ~equal.to_numpy(dtype=bool, na_value=False)
     changed = rows[differs].reset_index(drop=True)
-    return _Plan(len(changed), months=[], institutions=changed)
+    return _Plan(len(changed), months=[], institutions=changed, path=path)
 
 
-def _known_places(unit: Unit, place_ids: pd.Series, code: str) -> None:
-    """Refuse ids no place ever had.
+def _refuse_taken(store: Store, rows: pd.DataFrame, seen: pd.DataFrame) -> None:
+    """Refuse ids of institutions that stand outside the scope: the load would take them over.
+
+    Raises:
+        DudaoError: INSTITUTIONS_INVALID.
+    """
+    with store.unit(SYSTEM) as unit:
+        stored = set(unit.institution_frame()["id"])
+    taken = sorted((set(rows["id"]) & stored) - set(seen["id"]))
+    if taken:
+        raise DudaoError(
+            "INSTITUTIONS_INVALID",
+            f"这些机构代码已属于其他地区：{'、'.join(taken[:_SHOWN])}。",
+            "请核对机构代码；确需调整，请由有权限的人员导入。",
+        )
+
+
+def _plan_persons(store: Store, actor: Actor, change: Change, _tell: Progress) -> _Plan:
+    # Who may load here and who may see persons here are not the same: it takes both.
+    for action_id in ("data.load", "persons.view"):
+        with store.unit(actor, action_id) as unit:
+            path = _known_places(unit, change.frame["place_id"], "PERSONS_INVALID")
+    changes = persons.plan(store, actor, change)
+    return _Plan(len(changes.rows), months=[], persons=changes, path=path)
+
+
+def _known_places(unit: Unit, place_ids: pd.Series, code: str) -> str:
+    """Refuse ids of no place in the scope; returns the path all the places share.
 
     Raises:
         DudaoError: ``code``.
@@ -332,18 +338,32 @@ def _known_places(unit: Unit, place_ids: pd.Series, code: str) -> None:
             f"区划中没有这些代码：{'、'.join(unknown[:_SHOWN])}{more}。",
             "请先导入区划文件，或改正代码。",
         )
+    return shared_path(unit.paths(wanted))
 
 
-def _plan_places(store: Store, change: Change, tell: Progress) -> _Plan:
-    with database.reading(store.engine) as connection:
-        before = _read_pieces(connection)
+def shared_path(paths: Iterable[str]) -> str:
+    """The longest path at or above all of some paths; empty for none."""
+    steps = zip(*(path.split("/")[:-1] for path in paths), strict=False)
+    shared = takewhile(lambda step: len(set(step)) == 1, steps)
+    return "".join(f"{step[0]}/" for step in shared)
+
+
+def last_of(path: str) -> str | None:
+    """The place a path ends at."""
+    return path.split("/")[-2] if path else None
+
+
+def _plan_places(store: Store, _actor: Actor, change: Change, tell: Progress) -> _Plan:
+    with database.reading(store.engine, EVERYTHING) as connection:
+        before = read_pieces(connection)
         stored = _declared(before)
         merged = places.merge(stored, change.frame)
         after = places.pieces(merged.declared)
         removed, added = places.compare(before, after)
         redrawn, boundaries = _plan_boundaries(connection, change, merged, tell)
+        reported = reported_months(connection)
     changed = merged.changed | redrawn
-    months = places.affected_months(removed, added, store.facts.months())
+    months = places.affected_months(removed, added, reported)
     return _Plan(
         changed=int(changed.sum()),
         months=months,
@@ -352,18 +372,8 @@ def _plan_places(store: Store, change: Change, tell: Progress) -> _Plan:
         insert_places=_searchable(added),
         boundaries=boundaries,
         root=places.root_of(merged.declared),
+        path=shared_path(added["path"]),
     )
-
-
-def _read_pieces(connection: Connection) -> pd.DataFrame:
-    """The table ``place`` in ``places.PIECE`` columns."""
-    dates = ("valid_from", "valid_to", "declared_from", "declared_to")
-    columns = [
-        cast(place.c[name], String) if name in dates else place.c[name] for name in places.PIECE
-    ]
-    rows = connection.execute(select(*columns)).all()
-    found = with_dates(frame(rows, places.PIECE), *dates)
-    return found.astype({"level": "int64", "lon": "float64", "lat": "float64"})
 
 
 def _declared(pieces: pd.DataFrame) -> pd.DataFrame:
@@ -476,35 +486,18 @@ def _read_shapes(connection: Connection, wanted: pd.DataFrame) -> Geometries:
     return shapely.from_wkb(np.array([found[key] for key in keys], dtype=object))
 
 
-_PLANNERS = {
+PLANNERS = {
     "places": _plan_places,
     "institutions": _plan_institutions,
     "figures": _plan_figures,
+    "persons": _plan_persons,
 }
 
 
 # Writing
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    snapshot: Snapshot
-    flags: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Made:
-    """New snapshot files, not yet published."""
-
-    entries: list[_Entry]
-    pairs_hash: str
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def _open_batch(store: Store, change: Change, plan: _Plan) -> int:
+def _open_batch(store: Store, actor: Actor, change: Change, plan: _Plan) -> int:
     """Register the batch before its facts are staged, so that what a crash leaves has a number."""
     staged = store.facts.last_batch()
     with database.writing(store.engine) as connection:
@@ -518,64 +511,71 @@ def _open_batch(store: Store, change: Change, plan: _Plan) -> int:
                 dataset=change.dataset,
                 rows=plan.changed,
                 months=" ".join(plan.reported),
-                started=_now(),
-                operator=change.operator,
+                started=now(),
+                operator=actor.name,
+                actor=actor.id,
+                path=plan.path,
+                summary=json.dumps(change.summary, ensure_ascii=False),
                 state=BatchState.OPEN.value,
             )
         )
     return number
 
 
-def _roll_up(
-    store: Store,
-    months: Sequence[str],
-    pairs: Sequence[Pair],
-    tree: pd.DataFrame | None,
-    number: int | None,
-    tell: Progress,
-) -> _Made:
-    """Write new snapshot versions of some months; batch ``number`` counts as committed."""
-    made = _Made([], pairs_hash(pairs))
-    if not months or not pairs:
-        return made
-    with database.reading(store.engine) as connection:
-        committed = {
-            *connection.execute(
-                select(batch.c.id).where(batch.c.state == BatchState.COMMITTED.value)
-            ).scalars()
-        }
-        versions = {
-            month: version
-            for month, version in connection.execute(
-                select(snapshot.c.month, func.max(snapshot.c.version)).group_by(snapshot.c.month)
+@dataclass(frozen=True, slots=True)
+class _Image:
+    """What a load takes out of one table and puts into it."""
+
+    table: Table
+    removed: pa.Table
+    added: pa.Table
+
+
+def _images(store: Store, plan: _Plan) -> list[_Image]:
+    """What undoing the load will need. Under the load lock, so nothing changes before it does."""
+    touched = None if plan.persons is None else plan.persons.keys
+    parts: list[tuple[Table, pd.DataFrame | None, pd.DataFrame | None]] = [
+        (place, plan.delete_places, plan.insert_places),
+        (boundary, plan.boundaries, plan.boundaries),
+        (institution, plan.institutions, plan.institutions),
+        (meta, _root_row(plan), _root_row(plan)),
+        (person, touched, touched),
+    ]
+    with database.reading(store.engine, EVERYTHING, EVERYTHING) as connection:
+        return [
+            _Image(
+                table, images.read_keyed(connection, table, _keys(table, gone)), _keys(table, new)
             )
+            for table, gone, new in parts
+            if gone is not None and new is not None
+        ]
+
+
+def _root_row(plan: _Plan) -> pd.DataFrame | None:
+    return None if plan.root is None else pd.DataFrame({"key": [ROOT]})
+
+
+def _keys(table: Table, rows: pd.DataFrame) -> pa.Table:
+    """The keys of rows of a table."""
+    names = images.keys(table)
+    return pa.Table.from_pandas(
+        rows[names], schema=images.schema(table, names), preserve_index=False
+    )
+
+
+def _promote(
+    store: Store, plan: _Plan, number: int, made: Made, told: Entry
+) -> tuple[int, list[str]]:
+    """Make everything visible at once; returns the new state, and files nothing points to now."""
+    before = [
+        {
+            "batch": number,
+            "table_name": image.table.name,
+            "removed": images.pack(image.removed),
+            "added": images.pack(image.added),
         }
-        if tree is None:
-            tree = _read_pieces(connection)
-    if number is not None:
-        committed.add(number)
-    ordered = sorted(set(pairs))
-    at_once = max(1, _NODES_AT_ONCE // max(1, len(tree)))
-    with Engine(store.scratch) as engine:
-        for start in range(0, len(months), at_once):
-            group = months[start : start + at_once]
-            tell("正在汇总 " + " 至 ".join(dict.fromkeys((group[0], group[-1]))))
-            observations = store.facts.observations(group)
-            rows = engine.roll_up(observations, committed, month_trees(tree, group), ordered)
-            for month in group:
-                own = rows.filter(pc.equal(rows["month"], month))
-                written = store.snapshots.write(month, versions.get(month, 0) + 1, own)
-                made.entries.append(_Entry(written, _count_flags(own)))
-    return made
-
-
-def _count_flags(rows: pa.Table) -> int:
-    flagged = pc.or_(pc.is_valid(rows["own_numerator"]), pc.is_valid(rows["own_denominator"]))
-    return len(rows.filter(flagged)["place_id"].unique())
-
-
-def _promote(store: Store, plan: _Plan, number: int, made: _Made) -> list[str]:
-    """Make everything visible at once; returns snapshot files nothing points to any more."""
+        for image in _images(store, plan)
+    ]
     with database.writing(store.engine) as connection:
         if plan.delete_places is not None:
             _delete(connection, place, plan.delete_places[["id", "valid_from"]])
@@ -587,40 +587,24 @@ def _promote(store: Store, plan: _Plan, number: int, made: _Made) -> list[str]:
         if plan.institutions is not None:
             _delete(connection, institution, plan.institutions[["id"]])
             _insert(connection, institution, plan.institutions)
+        if plan.persons is not None:
+            persons.write(connection, plan.persons, number)
         if plan.root is not None:
             put_meta(connection, ROOT, plan.root)
         if plan.changes_places:
-            known = connection.execute(
-                select(meta.c.value).where(meta.c.key == PLACES_VERSION)
-            ).scalar()
-            put_meta(connection, PLACES_VERSION, str(int(known or 0) + 1))
+            places_changed(connection)
+        if before:
+            connection.execute(insert(batch_before), before)
         connection.execute(
             update(batch)
             .where(batch.c.id == number)
-            .values(state=BatchState.COMMITTED.value, finished=_now())
+            .values(state=BatchState.COMMITTED.value, finished=now())
         )
-        return _put_snapshots(connection, made)
-
-
-def _put_snapshots(connection: Connection, made: _Made) -> list[str]:
-    """Publish new versions and forget the oldest; returns the forgotten files."""
-    doomed: list[str] = []
-    for entry in made.entries:
-        month, version, file = entry.snapshot.month, entry.snapshot.version, entry.snapshot.file
-        connection.execute(
-            insert(snapshot).values(
-                month=month,
-                version=version,
-                file=file,
-                pairs_hash=made.pairs_hash,
-                flags=entry.flags,
-                created=_now(),
-            )
-        )
-        old = (snapshot.c.month == month) & (snapshot.c.version <= version - KEPT_VERSIONS)
-        doomed += connection.execute(select(snapshot.c.file).where(old)).scalars()
-        connection.execute(delete(snapshot).where(old))
-    return doomed
+        doomed = put_snapshots(connection, made)
+        state = next_state(connection)
+        link = append(connection, store.keys, told)
+    anchor(store.keys, link)
+    return state, doomed
 
 
 def _delete(connection: Connection, table: Table, keys: pd.DataFrame) -> None:

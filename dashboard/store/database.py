@@ -5,16 +5,31 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, text
+from sqlalchemy import (
+    Connection,
+    Engine,
+    create_engine,
+    event,
+    inspect,
+    make_url,
+    text,
+)
 from sqlalchemy.exc import OperationalError
 
+from dashboard.access import EVERYTHING, NOTHING, Scope
 from dashboard.store.migrations import HEAD
 from geodata.errors import SystemProblem
 
+if TYPE_CHECKING:
+    from alembic.config import Config
+
 SQLITE_FILE = "dudao.sqlite"
 BUSY_TIMEOUT_S = 30
+READER = "dudao_reader"
+"""PostgreSQL role that superusers' reads step down to: it cannot pass a policy."""
+
 _MIGRATIONS = Path(__file__).with_name("migrations")
 
 
@@ -37,7 +52,10 @@ def connect(data_dir: Path, database_url: str | None) -> Engine:
         return _sqlite(database_url)
     if url.get_backend_name() not in ("postgresql", "postgres"):
         raise _bad_url(f"不支持 {url.get_backend_name()}")
-    return create_engine(url.set(drivername="postgresql+psycopg"), pool_pre_ping=True)
+    # Errors quote the values of a statement unless told not to, and may end up in a log.
+    return create_engine(
+        url.set(drivername="postgresql+psycopg"), pool_pre_ping=True, hide_parameters=True
+    )
 
 
 def _bad_url(reason: str) -> SystemProblem:
@@ -50,7 +68,11 @@ def _bad_url(reason: str) -> SystemProblem:
 
 def _sqlite(url: str) -> Engine:
     engine = create_engine(
-        url, connect_args={"timeout": BUSY_TIMEOUT_S}, pool_size=20, max_overflow=40
+        url,
+        connect_args={"timeout": BUSY_TIMEOUT_S},
+        pool_size=20,
+        max_overflow=40,
+        hide_parameters=True,
     )
 
     @event.listens_for(engine, "connect")
@@ -62,6 +84,8 @@ def _sqlite(url: str) -> Engine:
         cursor.execute("PRAGMA foreign_keys=ON")
         cursor.execute("PRAGMA synchronous=FULL")
         cursor.execute("PRAGMA cache_size=-32000")
+        # What is deleted is overwritten: erased persons must not stay in free pages.
+        cursor.execute("PRAGMA secure_delete=ON")
         cursor.close()
 
     @event.listens_for(engine, "begin")
@@ -74,23 +98,59 @@ def _sqlite(url: str) -> Engine:
 
 @contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
-    """One write transaction: committed at the end, rolled back on any exception."""
+    """One write transaction: committed at the end, rolled back on any exception.
+
+    Row-level security lets it see everything: what it may change is checked before, in
+    ``Store.command`` and ``commit``.
+    """
     with engine.connect() as connection:
         connection = connection.execution_options(writing=True)
         with connection.begin():
+            if engine.dialect.name == "postgresql":
+                _limit(connection, EVERYTHING, EVERYTHING)
             yield connection
 
 
 @contextmanager
-def reading(engine: Engine) -> Iterator[Connection]:
-    """One read transaction: every statement in it sees the same state."""
+def reading(engine: Engine, scope: Scope, persons: Scope = NOTHING) -> Iterator[Connection]:
+    """One read transaction: every statement in it sees the same state.
+
+    On PostgreSQL no statement, whatever its conditions, returns places, boundaries or institutions
+    outside ``scope``, or persons outside ``persons``.
+    """
     with engine.connect() as connection:
         if engine.dialect.name == "postgresql":
             connection = connection.execution_options(
                 isolation_level="REPEATABLE READ", postgresql_readonly=True
             )
         with connection.begin():
+            if engine.dialect.name == "postgresql":
+                _limit(connection, scope, persons, READER)
             yield connection
+
+
+def _limit(connection: Connection, scope: Scope, persons: Scope, role: str | None = None) -> None:
+    """Tell the policies what this transaction may see; forgotten when it ends.
+
+    Who is above row-level security steps down to ``role``, where there is one.
+    """
+    connection.execute(
+        _LIMIT, {"scope": _setting(scope), "persons": _setting(persons), "role": role}
+    )
+
+
+_LIMIT = text(
+    "SELECT set_config('dudao.scope', :scope, true), set_config('dudao.persons', :persons, true), "
+    "CASE WHEN CAST(:role AS text) IS NOT NULL "
+    "AND (SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user) "
+    "AND EXISTS (SELECT 1 FROM pg_roles WHERE rolname = :role) "
+    "AND to_regclass('account') IS NOT NULL "
+    "THEN set_config('role', :role, true) END"
+)
+
+
+def _setting(scope: Scope) -> str:
+    return "*" if scope.everything else "\n".join(scope.paths)
 
 
 def revision(connection: Connection) -> str | None:
@@ -100,15 +160,19 @@ def revision(connection: Connection) -> str | None:
     return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
 
 
-def migrate(engine: Engine) -> None:
-    """Bring the schema to ``HEAD`` in one transaction.
+def migrate(engine: Engine, kept: Path | None = None) -> None:
+    """Bring the schema to ``HEAD`` in one transaction: after a failure it is as it was.
+
+    Args:
+        kept: directory where the tables of a database with data are kept first, as an archive
+            that ``restore`` takes; None: nowhere.
 
     Raises:
         SystemProblem: SCHEMA_NEWER when a newer program has already migrated the database,
-            DATABASE_UNREACHABLE when it does not answer.
+            DATABASE_UNREACHABLE when it does not answer, BACKUP_UNWRITABLE.
     """
     try:
-        with reading(engine) as connection:
+        with reading(engine, EVERYTHING) as connection:
             current = revision(connection)
     except OperationalError as error:
         raise SystemProblem(
@@ -118,23 +182,59 @@ def migrate(engine: Engine) -> None:
         ) from error
     if current == HEAD:
         return
-    # Opening a database at HEAD is the common case and needs no Alembic.
-    from alembic import command
-    from alembic.config import Config
+    if current is not None:
+        require_known(current)
+        _keep(engine, kept, current)
+    with writing(engine) as connection:
+        upgrade(connection, "head")
+
+
+def _keep(engine: Engine, directory: Path | None, current: str) -> None:
+    from dashboard.store import dump, images
+
+    if directory is None:
+        return
+    with reading(engine, EVERYTHING, EVERYTHING) as connection:
+        if not images.empty(connection):
+            dump.keep(connection, directory, f"{current}-to-{HEAD}")
+
+
+def require_known(schema: str) -> None:
+    """Refuse a schema this program does not know.
+
+    Raises:
+        SystemProblem: SCHEMA_NEWER.
+    """
+    if schema == HEAD:
+        return
     from alembic.script import ScriptDirectory
     from alembic.util import CommandError
 
+    try:
+        known = ScriptDirectory.from_config(_alembic()).get_revision(schema)
+    except CommandError:
+        known = None
+    if known is None:
+        raise SystemProblem(
+            "SCHEMA_NEWER",
+            f"数据由更新版本的程序写入(结构版本 {schema}，本程序为 {HEAD})。",
+            "请升级程序后再打开，数据未作任何改动。",
+        )
+
+
+def upgrade(connection: Connection, schema: str) -> None:
+    """Bring the schema to a revision in this write transaction."""
+    # Opening a database at HEAD is the common case and needs no Alembic.
+    from alembic import command
+
+    config = _alembic()
+    config.attributes["connection"] = connection
+    command.upgrade(config, schema)
+
+
+def _alembic() -> Config:
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS))
-    if current is not None:
-        try:
-            ScriptDirectory.from_config(config).get_revision(current)
-        except CommandError as error:
-            raise SystemProblem(
-                "SCHEMA_NEWER",
-                f"数据由更新版本的程序写入(结构版本 {current}，本程序为 {HEAD})。",
-                "请升级程序后再打开，数据未作任何改动。",
-            ) from error
-    with writing(engine) as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+    return config

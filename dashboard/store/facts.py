@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from pathlib import Path
+from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.dataset as ds
@@ -29,20 +30,24 @@ COMPACT_ABOVE_FILES = 24
 
 
 class Facts:
-    """The Delta table ``observations``, partitioned by month."""
+    """The Delta table ``observations``, partitioned by month.
+
+    Attributes:
+        directory: where it lies.
+    """
 
     def __init__(self, directory: Path) -> None:
-        self._directory = directory
+        self.directory = directory
 
     def _table(self) -> DeltaTable | None:
-        if not DeltaTable.is_deltatable(str(self._directory)):
+        if not DeltaTable.is_deltatable(str(self.directory)):
             return None
-        return DeltaTable(str(self._directory))
+        return DeltaTable(str(self.directory))
 
     def append(self, rows: pa.Table) -> None:
         """Append rows in ``SCHEMA``'s columns; all of them or, after a crash, none."""
         write_deltalake(
-            str(self._directory),
+            str(self.directory),
             rows.select(SCHEMA.names).cast(SCHEMA),
             partition_by=["month"],
             mode="append",
@@ -61,6 +66,28 @@ class Facts:
         return table.to_pyarrow_dataset(
             file_pruning_predicate=[("month", "in", sorted(months))], schema=SCHEMA
         )
+
+    def files(self) -> list[Path]:
+        """Every file that makes up the current version: its data and the log."""
+        table = self._table()
+        if table is None:
+            return []
+        listed = pa.table(table.get_add_actions()).column("path").to_pylist()
+        log = (self.directory / "_delta_log").rglob("*")
+        return [
+            *(self.directory / unquote(path) for path in listed),
+            *(path for path in log if path.is_file() and not path.name.startswith(".")),
+        ]
+
+    def batches(self) -> dict[int, int]:
+        """How many rows each batch has, committed or not; reads every row."""
+        table = self._table()
+        if table is None:
+            return {}
+        rows = table.to_pyarrow_dataset(schema=SCHEMA).to_table(columns=SCHEMA.names)
+        rows.validate(full=True)
+        counted = rows.group_by("batch").aggregate([([], "count_all")]).to_pylist()
+        return {row["batch"]: row["count_all"] for row in counted}
 
     def last_batch(self) -> int:
         """The highest batch with a row, committed or not; 0 before any load.

@@ -84,11 +84,13 @@ Siblings = Mapping[tuple[str, Pair], PairValues]
 
 
 class BatchState(StrEnum):
-    """open: being loaded; committed: counts; abandoned: never finished, its rows are removed."""
+    """open: being loaded; committed: counts; abandoned: never finished, its rows are removed;
+    undone: was taken back, its rows stay and count no more."""
 
     OPEN = "open"
     COMMITTED = "committed"
     ABANDONED = "abandoned"
+    UNDONE = "undone"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,7 @@ class Batch:
         file, sha256: what was loaded; ``rows``: how many rows it changed.
         months: months it brought figures for, ascending.
         started, finished: UTC, ISO 8601.
+        summary: what was said of the file (``Change.summary``).
     """
 
     id: int
@@ -112,6 +115,7 @@ class Batch:
     finished: str | None
     operator: str
     state: BatchState
+    summary: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON form in ``status --json``."""
@@ -151,12 +155,14 @@ class Change:
     """The valid rows of one file, as ``loaders.prepare`` hands them over.
 
     Attributes:
-        dataset: ``places``, ``institutions`` or ``figures``.
+        dataset: ``places``, ``institutions``, ``figures`` or ``persons``.
         frame: the canonical columns of the dataset (``PLACE_COLUMNS``,
             ``INSTITUTION_COLUMNS`` or ``FIGURE_COLUMNS``), one row for each key. An empty cell
             in ``parent_id``, ``valid_to``, ``lon`` or ``lat`` says nothing: what is stored stays.
         geometries: parallel to a places frame, None where the file has no polygon.
-        file, sha256, operator: kept with the batch.
+        file, sha256: kept with the batch.
+        summary: what is to be told of the file later, JSON-ready: rows read, valid and rejected,
+            how often each issue.
     """
 
     dataset: str
@@ -164,7 +170,7 @@ class Change:
     geometries: Geometries | None = None
     file: str = ""
     sha256: str = ""
-    operator: str = ""
+    summary: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +180,7 @@ class CommitResult:
     Attributes:
         batch: id of the new batch, None when every row was already stored.
         changed, unchanged: rows of the change.
+        state: number of the state it made; None when there is no batch.
         snapshots: new snapshot versions, by month.
     """
 
@@ -181,3 +188,80 @@ class CommitResult:
     changed: int
     unchanged: int
     snapshots: tuple[Snapshot, ...] = field(default=())
+    state: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PersonRow:
+    """One line of a list of persons: name, identity number and phone are masked.
+
+    Attributes:
+        key: HMAC of the identity number, 64 hexadecimal characters; names the person in every
+            other call.
+        name: ``张*``; id_number: ``**************1234``; phone: ``138****5678`` or None.
+        sex: ``男``, ``女`` or None.
+        held_since: UTC, ISO 8601.
+        keep_until: the day the row is erased unless a later register prolongs it.
+        batch: the load it comes from.
+        version: counts up with every change.
+    """
+
+    key: str
+    place_id: str
+    place_name: str
+    name: str
+    id_number: str
+    phone: str | None
+    sex: str | None
+    birth_year: int | None
+    dataset: str
+    held_since: str
+    keep_until: date | None
+    batch: int
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A person in clear text; only a reveal makes one. Its repr names nobody.
+
+    Attributes:
+        id_last4: the whole number is not held.
+    """
+
+    key: str
+    place_id: str
+    name: str
+    id_last4: str
+    phone: str | None
+    sex: str | None
+    birth_year: int | None
+
+    def __repr__(self) -> str:
+        return f"Person({self.key[:8]}…)"
+
+
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """Proof that a person was erased: a row that can only be appended.
+
+    Attributes:
+        rows: stored rows removed, copies kept for undo included; 0: the person was admitted
+            again, which ends the erasure.
+        at: UTC, ISO 8601.
+        by: id of the account.
+        proof: HMAC over all other fields, under a key outside the database.
+    """
+
+    key: str
+    dataset: str
+    rows: int
+    reason: str
+    at: str
+    by: str
+    proof: str
+
+    @property
+    def ends(self) -> bool:
+        """Whether it ends an earlier erasure."""
+        return self.rows == 0

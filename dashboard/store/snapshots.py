@@ -94,6 +94,25 @@ class Snapshots:
         """Rows of the places directly below ``parent_id``, in ``COLUMNS``."""
         return _frame(self._rows(snapshot, parent_id))
 
+    def whole(self, snapshot: Snapshot, source: str, pair: Pair) -> pd.DataFrame:
+        """One pair's ``place_id, parent_id, numerator, denominator`` at every place of a month.
+
+        Reads the whole file and knows no scope: for rules that have to see the whole tree.
+        """
+        chosen = (
+            (pc.field("source") == source)
+            & (pc.field("numerator_measure") == pair.numerator)
+            & (pc.field("denominator_measure") == pair.denominator)
+        )
+        columns = ["place_id", "parent_id", "numerator", "denominator"]
+        try:
+            rows = pq.read_table(
+                self._directory / snapshot.file, columns=columns, filters=chosen, use_threads=False
+            )
+        except FileNotFoundError as error:
+            raise _gone(snapshot) from error
+        return _frame(rows)
+
     def _rows(self, snapshot: Snapshot, parent_id: str) -> pa.Table:
         index = self._index(snapshot)
         wanted = range(bisect_left(index.last, parent_id), bisect_right(index.first, parent_id))

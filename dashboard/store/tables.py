@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     Column,
     Date,
     Float,
+    ForeignKey,
     Index,
     Integer,
     LargeBinary,
@@ -92,6 +94,9 @@ batch = Table(
     Column("finished", String),
     Column("operator", Text, nullable=False),
     Column("state", String, nullable=False),
+    Column("actor", Key, nullable=False, server_default="", comment="id of who loaded"),
+    Column("path", Key, nullable=False, server_default="", comment="shared by all its places"),
+    Column("summary", Text, nullable=False, server_default="{}", comment="JSON: rows and issues"),
     sqlite_autoincrement=True,
 )
 
@@ -111,4 +116,132 @@ meta = Table(
     metadata,
     Column("key", String, primary_key=True),
     Column("value", Text, nullable=False),
+)
+
+# Who may enter
+
+account = Table(
+    "account",
+    metadata,
+    Column("id", Key, primary_key=True, comment="random"),
+    Column("login", Key, nullable=False, unique=True),
+    Column("title", String, nullable=False, comment="name and office, for people to read"),
+    Column("password_hash", String, comment="argon2id; empty until the first link is used"),
+    Column("subject", Key, unique=True, comment="issuer and subject of an OIDC account"),
+    Column("demonstration", Boolean, nullable=False),
+    Column("state", String, nullable=False, comment="active or closed"),
+    Column("created", String, nullable=False, comment="UTC, ISO 8601"),
+    Column("version", Integer, nullable=False, comment="counts up with every change"),
+)
+
+access_grant = Table(
+    "access_grant",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("account_id", Key, ForeignKey("account.id"), nullable=False, index=True),
+    Column("role", String, nullable=False),
+    Column("place_id", Key, comment="empty: everywhere"),
+    Column("valid_from", Date, nullable=False),
+    Column("valid_to", Date),
+    Column("granted_by", String, nullable=False),
+    Column("created", String, nullable=False, comment="UTC, ISO 8601"),
+    sqlite_autoincrement=True,
+)
+
+session = Table(
+    "session",
+    metadata,
+    Column("id", Key, primary_key=True, comment="random; not the token"),
+    Column("token_hash", Key, nullable=False, unique=True, comment="SHA-256 of the token"),
+    Column("account_id", Key, ForeignKey("account.id"), nullable=False, index=True),
+    Column("created", Float, nullable=False, comment="seconds since 1970"),
+    Column("last_seen", Float, nullable=False),
+    Column("expires", Float, nullable=False, comment="absolute"),
+    Column("ended", Float),
+    Column("ended_reason", String),
+    Column("address", String, nullable=False),
+    Column("agent", String, nullable=False),
+)
+
+sign_in_link = Table(
+    "sign_in_link",
+    metadata,
+    Column("token_hash", Key, primary_key=True, comment="SHA-256 of the token"),
+    Column("account_id", Key, ForeignKey("account.id"), nullable=False, index=True),
+    Column("created", Float, nullable=False),
+    Column("expires", Float, nullable=False),
+    Column("used", Float),
+)
+
+sign_in_attempt = Table(
+    "sign_in_attempt",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("login", Key, nullable=False, comment="keyed hash of what was typed"),
+    Column("address", Key, nullable=False),
+    Column("at", Float, nullable=False),
+    Column("succeeded", Boolean, nullable=False),
+    Index("ix_attempt_login", "login", "at"),
+    Index("ix_attempt_address", "address", "at"),
+    sqlite_autoincrement=True,
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("seq", BigInteger, primary_key=True, autoincrement=False, comment="1, 2, 3 without gap"),
+    Column("at", Key, nullable=False, index=True, comment="UTC, ISO 8601"),
+    Column("actor", Key, nullable=False),
+    Column("actor_name", String, nullable=False),
+    Column("via", String, nullable=False),
+    Column("action", Key, nullable=False),
+    Column("place_id", Key, index=True),
+    Column("path", Key, comment="of the place at that time"),
+    Column("subject", Text, nullable=False, index=True, comment="id of what it was done to"),
+    Column("outcome", String, nullable=False, comment="done, denied or failed"),
+    Column("details", Text, nullable=False, comment="JSON, keys sorted; no name of a patient"),
+    Column("previous", String, nullable=False, comment="mac of the row before"),
+    Column("mac", String, nullable=False, unique=True),
+    Index("ix_audit_actor", "actor", "seq"),
+    Index("ix_audit_action", "action", "seq"),
+)
+
+person = Table(
+    "person",
+    metadata,
+    Column("key", Key, primary_key=True, comment="keyed hash of the ID number"),
+    Column("place_id", Key, nullable=False, index=True),
+    Column("name", String, nullable=False),
+    Column("id_last4", String, nullable=False),
+    Column("phone", String),
+    Column("sex", String),
+    Column("birth_year", SmallInteger),
+    Column("dataset", String, nullable=False),
+    Column("batch", Integer, nullable=False),
+    Column("held_since", String, nullable=False, comment="UTC, ISO 8601"),
+    Column("keep_until", Date),
+    Column("version", Integer, nullable=False),
+)
+
+erasure = Table(
+    "erasure",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("key", Key, nullable=False, index=True, comment="the erased person's key"),
+    Column("dataset", String, nullable=False),
+    Column("rows", Integer, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("at", String, nullable=False, comment="UTC, ISO 8601"),
+    Column("by", String, nullable=False),
+    Column("proof", String, nullable=False, comment="HMAC over the row"),
+    sqlite_autoincrement=True,
+)
+
+batch_before = Table(
+    "batch_before",
+    metadata,
+    Column("batch", Integer, primary_key=True),
+    Column("table_name", String, primary_key=True),
+    Column("removed", LargeBinary, nullable=False, comment="Arrow IPC: rows the load deleted"),
+    Column("added", LargeBinary, nullable=False, comment="Arrow IPC: keys of rows it inserted"),
 )

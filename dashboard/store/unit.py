@@ -1,7 +1,8 @@
-"""Reads. One ``Unit`` is one read transaction: everything in it sees the same state."""
+"""Reads. One ``Unit`` is one read transaction of one actor: one state, and only their part."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterable, Iterator
 from datetime import date
 from functools import cache, cached_property
@@ -18,20 +19,32 @@ from sqlalchemy import (
     Row,
     Select,
     String,
+    Table,
     and_,
     bindparam,
     cast,
     exists,
+    false,
     func,
     literal,
     or_,
     select,
+    true,
     union_all,
 )
 
+from dashboard.access import Actor, Scope
 from dashboard.store import database
 from dashboard.store.facts import Facts
-from dashboard.store.model import Batch, BatchState, Shape, Siblings, Snapshot, month_end
+from dashboard.store.model import (
+    Batch,
+    BatchState,
+    PairValues,
+    Shape,
+    Siblings,
+    Snapshot,
+    month_end,
+)
 from dashboard.store.pinyin import fold
 from dashboard.store.snapshots import Snapshots
 from dashboard.store.tables import batch, boundary, institution, meta, place, snapshot
@@ -57,36 +70,70 @@ _BY_ID = (place.c.id, place.c.valid_from)
 
 
 class Unit:
-    """Reads of places, institutions, shapes, months and values. Get one from ``Store.unit()``."""
+    """Reads of places, institutions, shapes, months and values. Get one from ``Store.unit(actor)``.
 
-    def __init__(self, connection: Connection, facts: Facts, snapshots: Snapshots) -> None:
+    What lies outside the scope reads as what does not exist.
+
+    Attributes:
+        actor: who reads.
+        scope: the places they may read; ``scope_key`` names it in the keys of caches.
+        refused: places and institutions asked for that are not there to see: table and id.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        facts: Facts,
+        snapshots: Snapshots,
+        actor: Actor,
+        scope: Scope,
+    ) -> None:
         self._connection = connection
         self._facts = facts
         self._snapshots = snapshots
+        self.actor = actor
+        self.scope = scope
+        self.scope_key = scope.key
+        self.refused: list[tuple[Table, str]] = []
+        self._seen_whole: dict[str, bool] = {}
         self._children: dict[tuple[str, date], list[Place]] = {}
 
     # Places
 
     def is_empty(self) -> bool:
-        """Whether no place is stored."""
-        return self._connection.execute(select(place.c.id).limit(1)).first() is None
+        """Whether there is no place to see."""
+        seen = select(place.c.id).where(self._within()).limit(1)
+        return self._connection.execute(seen).first() is None
+
+    def tops(self) -> list[Place]:
+        """The highest places of the scope, by level and id, each as of today or its latest."""
+        if self.scope.everything:
+            wanted = [root_id] if (root_id := self.meta(ROOT)) is not None else []
+        else:
+            wanted = list(dict.fromkeys(path.split("/")[-2] for path in self.scope.paths))
+        today = date.today()
+        found = []
+        for place_id in wanted:
+            versions = self._places(place.c.id == place_id)
+            if versions:
+                current = (each for each in versions if each.valid_on(today))
+                found.append(next(current, versions[-1]))
+        return sorted(found, key=lambda top: (top.level, top.id))
 
     def root(self) -> Place:
-        """The place everything lies under, in its version of today or its latest.
+        """The place everything to be seen lies under, the first of ``tops``.
 
         Raises:
-            DudaoError: NO_PLACES when none is stored.
+            DudaoError: NO_PLACES when there is none.
         """
-        root_id = self.meta(ROOT)
-        versions = self._places(place.c.id == root_id) if root_id is not None else []
-        if not versions:
+        tops = self.tops()
+        if not tops:
             raise DudaoError(
                 "NO_PLACES",
                 "数据目录里还没有行政区划。",
                 "请先导入区划文件(load),或用 demo 准备演示数据。",
             )
-        today = date.today()
-        return next((found for found in versions if found.valid_on(today)), versions[-1])
+        return tops[0]
 
     def place(self, place_id: str, on: date) -> Place:
         """One place as it is on a day.
@@ -99,6 +146,7 @@ class Unit:
             if found.valid_on(on):
                 return found
         if not versions:
+            self.refused.append((place, place_id))
             raise DudaoError(
                 "PLACE_NOT_FOUND",
                 f"没有代码为“{place_id}”的地区。",
@@ -138,7 +186,7 @@ class Unit:
         return list(found)
 
     def ancestors(self, below: Place, on: date) -> list[Place]:
-        """The places above, root first, without the place itself."""
+        """The places above that may be seen, root first, without the place itself."""
         ids = below.path.split("/")[:-2]
         found = {above.id: above for above in self.places(ids, on)}
         return [found[above_id] for above_id in ids if above_id in found]
@@ -161,9 +209,10 @@ class Unit:
             "after_code": code + _LAST_CHARACTER,
             "day": on,
             "most": limit,
-        }
+        } | self._bounds()
         found: dict[str, Place] = {}
-        statements = _searches(wanted.isascii(), self._connection.dialect.name)
+        ranges = None if self.scope.everything else len(self.scope.paths)
+        statements = _searches(wanted.isascii(), self._connection.dialect.name, ranges)
         for statement in statements if len(wanted) > 1 else statements[:2]:
             for row in self._connection.execute(statement, given):
                 found.setdefault(row.id, _place(row))
@@ -172,16 +221,43 @@ class Unit:
         return list(islice(found.values(), limit))
 
     def known_ids(self, place_ids: Iterable[str]) -> set[str]:
-        """Which of some ids a place has or ever had."""
+        """Which of some ids a place that may be seen has or ever had."""
         wanted = sorted(set(place_ids))
+        seen = select(place.c.id).where(self._within())
         if len(wanted) > _MANY:
-            return set(self._connection.execute(select(place.c.id)).scalars()).intersection(wanted)
+            return set(self._connection.execute(seen).scalars()).intersection(wanted)
         return {
             known
             for chunk in _chunks(wanted)
-            for known in self._connection.execute(
-                select(place.c.id).where(place.c.id.in_(chunk))
-            ).scalars()
+            for known in self._connection.execute(seen.where(place.c.id.in_(chunk))).scalars()
+        }
+
+    def paths(self, place_ids: Iterable[str]) -> set[str]:
+        """Every path that some places, as far as they may be seen, have or had."""
+        wanted = sorted(set(place_ids))
+        seen = select(place.c.path).where(self._within())
+        if len(wanted) > _MANY:
+            rows = self._connection.execute(seen.add_columns(place.c.id))
+            chosen = set(wanted)
+            return {path for path, place_id in rows if place_id in chosen}
+        return {
+            path
+            for chunk in _chunks(wanted)
+            for path in self._connection.execute(seen.where(place.c.id.in_(chunk))).scalars()
+        }
+
+    def _within(self) -> ColumnElement[bool]:
+        """The scope as a condition on ``place``: one index range for each of its paths."""
+        if self.scope.everything:
+            return true()
+        return or_(false(), *(_under(path) for path in self.scope.paths))
+
+    def _bounds(self) -> dict[str, str]:
+        """The scope as parameters of ``_searches``."""
+        return {
+            name: text
+            for number, path in enumerate(self.scope.paths)
+            for name, text in ((f"from_{number}", path), (f"to_{number}", path[:-1] + "0"))
         }
 
     def _places(
@@ -190,7 +266,7 @@ class Unit:
         on: date | None = None,
         order: tuple[ColumnElement[Any], ...] = _BY_ID,
     ) -> list[Place]:
-        statement = select(*_PLACE).where(condition).order_by(*order)
+        statement = select(*_PLACE).where(condition, self._within()).order_by(*order)
         if on is not None:
             statement = statement.where(_valid(on))
         return [_place(row) for row in self._connection.execute(statement)]
@@ -212,7 +288,7 @@ class Unit:
         statement = (
             select(institution)
             .join(place, place.c.id == institution.c.place_id)
-            .where(_under(home.path), version)
+            .where(_under(home.path), self._within(), version)
             .order_by(institution.c.id)
         )
         return [_institution(row) for row in self._connection.execute(statement)]
@@ -222,7 +298,7 @@ class Unit:
         statement = (
             select(institution.c.kind, func.count(), func.count(institution.c.lon))
             .join(place, place.c.id == institution.c.place_id)
-            .where(_under(home.path), _valid(on))
+            .where(_under(home.path), self._within(), _valid(on))
             .group_by(institution.c.kind)
         )
         return {
@@ -239,7 +315,8 @@ class Unit:
         row = self._connection.execute(
             select(institution).where(institution.c.id == institution_id)
         ).first()
-        if row is None:
+        if row is None or not self.known_ids([row.place_id]):
+            self.refused.append((institution, institution_id))
             raise DudaoError(
                 "INSTITUTION_NOT_FOUND",
                 f"没有代码为“{institution_id}”的机构。",
@@ -255,7 +332,10 @@ class Unit:
         A version of a place that brought no polygon of its own keeps the one before.
         """
         found: dict[str, Shape] = {}
-        for chunk in _chunks(sorted(set(place_ids))):
+        wanted = set(place_ids)
+        if not self.scope.everything:
+            wanted = self.known_ids(wanted)
+        for chunk in _chunks(sorted(wanted)):
             statement = (
                 select(
                     boundary.c.place_id, boundary.c.display, boundary.c.indicative,
@@ -308,21 +388,47 @@ class Unit:
         below has a row for every source and pair of the month (numerator NaN where there is no
         value); a place with none below has rows only for the pairs it reported.
         """
-        return self._snapshots.values(published, parent_id)
+        rows = self._snapshots.values(published, parent_id)
+        if self.sees_whole(parent_id):
+            return rows
+        seen = rows["place_id"].isin(self.known_ids(rows["place_id"]))
+        return rows[seen].reset_index(drop=True)
 
     def siblings(self, published: Snapshot, parent_id: str | None) -> Siblings:
         """The same values as arrays by source and pair; None for the roots' own."""
-        return self._snapshots.siblings(published, parent_id or "")
+        parent = parent_id or ""
+        found = self._snapshots.siblings(published, parent)
+        if self.sees_whole(parent):
+            return found
+        seen = self.known_ids(place_id for values in found.values() for place_id in values.at)
+        return {pair: _only(values, seen) for pair, values in found.items()}
 
     def value_of(self, published: Snapshot, of: Place) -> pd.DataFrame:
         """The rows of one place, columns as ``values``."""
-        rows = self._snapshots.values(published, of.parent_id or "")
+        rows = self.values(published, of.parent_id or "")
         return rows[rows["place_id"] == of.id].reset_index(drop=True)
+
+    def sees_whole(self, parent_id: str | None) -> bool:
+        """Whether every place ever below a parent may be seen."""
+        if self.scope.everything:
+            return True
+        if parent_id is None:
+            return False
+        whole = self._seen_whole.get(parent_id)
+        if whole is None:
+            every = select(place.c.path).where(place.c.id == parent_id)
+            paths = list(self._connection.execute(every).scalars())
+            whole = bool(paths) and all(self.scope.covers(path) for path in paths)
+            self._seen_whole[parent_id] = whole
+        return whole
 
     # Whole tables, for the loaders
 
     def place_frame(self) -> pd.DataFrame:
-        """All places as declared: ``id, name, level, parent_id, path, valid_from, valid_to``."""
+        """All places to be seen, as declared.
+
+        Columns ``id, name, level, parent_id, path, valid_from, valid_to``.
+        """
         later = place.alias()
         last_piece = ~exists().where(
             later.c.id == place.c.id,
@@ -334,15 +440,19 @@ class Unit:
                 place.c.id, place.c.name, place.c.level, place.c.parent_id, place.c.path,
                 cast(place.c.declared_from, String), cast(place.c.declared_to, String),
             )
-            .where(last_piece)
+            .where(last_piece, self._within())
             .order_by(place.c.id, place.c.declared_from)
         ).all()  # fmt: skip
         columns = ["id", "name", "level", "parent_id", "path", "valid_from", "valid_to"]
         return with_dates(frame(rows, columns), "valid_from", "valid_to")
 
     def institution_frame(self) -> pd.DataFrame:
-        """All institutions: ``id, name, kind, place_id, lon, lat``."""
-        rows = self._connection.execute(select(institution).order_by(institution.c.id)).all()
+        """All institutions to be seen: ``id, name, kind, place_id, lon, lat``."""
+        statement = select(institution).order_by(institution.c.id)
+        if not self.scope.everything:
+            home = exists().where(place.c.id == institution.c.place_id, self._within())
+            statement = statement.where(home)
+        rows = self._connection.execute(statement).all()
         found = frame(rows, [column.name for column in institution.c])
         return found.astype({"lon": "float64", "lat": "float64"})
 
@@ -353,6 +463,13 @@ class Unit:
         measures: Collection[str] | None,
     ) -> pd.DataFrame:
         """Stored figures: ``place_id, month, measure, value, source``; None asks for all."""
+        if not self.scope.everything:
+            seen = select(place.c.id).where(self._within()).distinct()
+            place_ids = (
+                list(self._connection.execute(seen).scalars())
+                if place_ids is None
+                else self.known_ids(place_ids)
+            )
         # The engine takes a second to import, which screens and listings never need.
         from dashboard.store.engine import Engine
 
@@ -380,8 +497,11 @@ class Unit:
         return list(self._connection.execute(statement).scalars())
 
     def batches(self, limit: int) -> list[Batch]:
-        """The latest batches, newest first."""
+        """The latest loads, newest first: the actor's own, and those wholly within the scope."""
         statement = select(batch).order_by(batch.c.id.desc()).limit(limit)
+        if not self.scope.everything:
+            within = [_between(batch.c.path, path) for path in self.scope.paths]
+            statement = statement.where(or_(batch.c.actor == self.actor.id, *within))
         return [_batch(row) for row in self._connection.execute(statement)]
 
     def status(self) -> dict[str, Any]:
@@ -393,14 +513,19 @@ class Unit:
         without: dict[int, int] = {}
         for level, has_polygon, number in execute(
             select(place.c.level, drawn, func.count())
-            .where(_valid(today))
+            .where(_valid(today), self._within())
             .group_by(place.c.level, drawn)
         ):
             counts[level] = counts.get(level, 0) + number
             if not has_polygon:
                 without[level] = number
         located = func.count(institution.c.lon)
-        total, with_point = execute(select(func.count(), located).select_from(institution)).one()
+        counted = select(func.count(), located).select_from(institution)
+        if not self.scope.everything:
+            counted = counted.where(
+                exists().where(place.c.id == institution.c.place_id, self._within())
+            )
+        total, with_point = execute(counted).one()
         published = execute(
             select(snapshot.c.month, func.max(snapshot.c.version))
             .group_by(snapshot.c.month)
@@ -412,7 +537,7 @@ class Unit:
             .limit(1)
         ).first()
         roots = execute(
-            select(func.count()).where(place.c.parent_id.is_(None), _valid(today))
+            select(func.count()).where(place.c.parent_id.is_(None), _valid(today), self._within())
         ).scalar_one()
         return {
             "schema": database.revision(self._connection),
@@ -453,15 +578,35 @@ def _valid(on: date) -> ColumnElement[bool]:
 
 def _under(path: str) -> ColumnElement[bool]:
     """At or under a path. Paths end in ``/``, whose next character is ``0``."""
-    return and_(place.c.path >= path, place.c.path < path[:-1] + "0")
+    return _between(place.c.path, path)
+
+
+def _between(column: Column[Any], path: str) -> ColumnElement[bool]:
+    return and_(column >= path, column < path[:-1] + "0")
+
+
+def _only(values: PairValues, seen: Collection[str]) -> PairValues:
+    """The values of some of the siblings."""
+    kept = {place_id: at for place_id, at in values.at.items() if place_id in seen}
+    rows = list(kept.values())
+    return PairValues(
+        {place_id: at for at, place_id in enumerate(kept)},
+        values.numerator[rows],
+        values.denominator[rows],
+        values.reporting[rows],
+        values.expected[rows],
+        values.own_numerator[rows],
+        values.own_denominator[rows],
+    )
 
 
 @cache
-def _searches(latin: bool, dialect: str) -> tuple[Select[Any], ...]:
+def _searches(latin: bool, dialect: str, ranges: int | None) -> tuple[Select[Any], ...]:
     """The statements for whole matches, beginnings and inner parts.
 
     Parameters: ``wanted`` and ``code`` (the text, folded and as written), ``after`` and
-    ``after_code`` (beyond everything that begins so), ``day``, ``most``. Latin text may also be a
+    ``after_code`` (beyond everything that begins so), ``day``, ``most``, and ``from_N, to_N`` for
+    each of the scope's path ``ranges`` (None: no limit). Latin text may also be a
     code or pinyin. Inner parts are looked for in names and initials.
 
     Each part asks one level for one column in the order of that column: then every part is a range
@@ -477,27 +622,35 @@ def _searches(latin: bool, dialect: str) -> tuple[Select[Any], ...]:
         for column in columns:
             code = "code" if column is place.c.id else "wanted"
             after = "after_code" if column is place.c.id else "after"
-            parts[0].append(_at_most(level, column, column == bindparam(code)))
+            parts[0].append(_at_most(level, column, column == bindparam(code), ranges))
             parts[1].append(
-                _at_most(level, column, (column >= bindparam(code)) & (column < bindparam(after)))
+                _at_most(
+                    level,
+                    column,
+                    (column >= bindparam(code)) & (column < bindparam(after)),
+                    ranges,
+                )
             )
             if column is place.c.folded or column is place.c.initials:
-                parts[2].append(_at_most(level, column, position(column, bindparam(code)) > 0))
+                inner = position(column, bindparam(code)) > 0
+                parts[2].append(_at_most(level, column, inner, ranges))
     return tuple(_in_turn(each) for each in parts)
 
 
 def _at_most(
-    level: Level, column: ColumnElement[Any], condition: ColumnElement[bool]
+    level: Level, column: ColumnElement[Any], condition: ColumnElement[bool], ranges: int | None
 ) -> Select[Any]:
     """The first ``most`` places of a level on ``day`` that meet a condition on one column."""
     day = bindparam("day", type_=Date)
     valid = and_(place.c.valid_from <= day, or_(place.c.valid_to.is_(None), place.c.valid_to > day))
-    return (
-        select(*_PLACE)
-        .where(place.c.level == level.value, condition, valid)
-        .order_by(column)
-        .limit(bindparam("most"))
-    )
+    statement = select(*_PLACE).where(place.c.level == level.value, condition, valid)
+    if ranges is not None:
+        within = [
+            and_(place.c.path >= bindparam(f"from_{n}"), place.c.path < bindparam(f"to_{n}"))
+            for n in range(ranges)
+        ]
+        statement = statement.where(or_(false(), *within))
+    return statement.order_by(column).limit(bindparam("most"))
 
 
 def _in_turn(parts: list[Select[Any]]) -> Select[Any]:
@@ -534,4 +687,5 @@ def _batch(row: Row[*tuple[Any, ...]]) -> Batch:
         finished=row.finished,
         operator=row.operator,
         state=BatchState(row.state),
+        summary=json.loads(row.summary),
     )

@@ -6,6 +6,7 @@ autoescaping; a click sends the link's address back, which is parsed like any ot
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -54,18 +55,20 @@ def show(
     key: str,
     markup: str,
     selected: str | None = None,
+    follow: Callable[[str], None] = state.follow,
 ) -> None:
     """Show markup; a click on one of its ``?…`` links moves the page there.
 
     Args:
         key: stable name of the block, also its CSS class ``st-key-<key>``.
         selected: ``data-id`` of the row to mark.
+        follow: told the link that was clicked; it is the browser's word, so to be checked.
     """
 
     def clicked() -> None:
         href = st.session_state[key].go
         if href:
-            state.follow(href)
+            follow(href)
 
     _block()(
         key=key,

@@ -2,7 +2,8 @@
 
 Our own small memory rather than Streamlit's caches: the same entries serve the page and the routes
 of ``server``, which run outside any session, and a browser's ``clear_cache`` message cannot empty
-them. Every key holds the versions the value was computed from, so nothing goes stale.
+them. Every key holds the versions the value was computed from, so nothing goes stale, and the scope
+of who asked, so nobody is answered from what another may see.
 """
 
 from __future__ import annotations
@@ -109,7 +110,7 @@ def store() -> Store:
     chosen = settings()
     with _lock:
         if _Process.store is None:
-            _Process.store = Store.open(chosen.data, chosen.database_url)
+            _Process.store = Store.open(chosen.data, chosen.database_url, chosen.keys)
         return _Process.store
 
 
@@ -130,7 +131,7 @@ def version(unit: Unit, month: str) -> str:
 def table(unit: Unit, view: View, version: str) -> ViewTable:
     """``service.table``, remembered, from a scene all layers share."""
     return _tables.get(
-        (view, version),
+        (unit.scope_key, view, version),
         lambda: service.table_of(
             scene(unit, view.place_id, view.month, version), registry.layer(view.layer_id)
         ),
@@ -139,13 +140,13 @@ def table(unit: Unit, view: View, version: str) -> ViewTable:
 
 def scene(unit: Unit, place_id: str, month: str, version: str) -> Scene:
     """``service.scene``, remembered."""
-    key = (place_id, month, version)
+    key = (unit.scope_key, place_id, month, version)
     return _scenes.get(key, lambda: service.scene(unit, place_id, month))
 
 
 def profile(unit: Unit, place_id: str, month: str, version: str) -> Profile:
     """``service.profile``, remembered."""
-    key = (place_id, month, version)
+    key = (unit.scope_key, place_id, month, version)
     return _profiles.get(key, lambda: service.profile(unit, place_id, month))
 
 
@@ -157,12 +158,13 @@ def history(unit: Unit) -> tuple[object, ...]:
 
 def sites(unit: Unit, place_id: str, month: str, version: str) -> list[Site]:
     """``service.sites``, remembered."""
-    return _sites.get((place_id, month, version), lambda: service.sites(unit, place_id, month))
+    key = (unit.scope_key, place_id, month, version)
+    return _sites.get(key, lambda: service.sites(unit, place_id, month))
 
 
-def markup(key: Hashable, make: Callable[[], Value]) -> Value:
+def markup(unit: Unit, key: Hashable, make: Callable[[], Value]) -> Value:
     """Anything made for the screen, remembered; ``key`` must name its part and the language."""
-    return cast(Value, _markup.get(key, make))
+    return cast(Value, _markup.get((unit.scope_key, key), make))
 
 
 def layer_answer(unit: Unit, view: View) -> Answer:
@@ -174,7 +176,7 @@ def layer_answer(unit: Unit, view: View) -> Answer:
     crs = tiles().crs
     computed = version(unit, view.month)
     return _answers.get(
-        ("layer", view, computed, crs),
+        (unit.scope_key, "layer", view, computed, crs),
         lambda: _answer(
             service.payload(table(unit, view, computed), _drawn_outlines(unit, view, computed))
         ),
@@ -184,7 +186,7 @@ def layer_answer(unit: Unit, view: View) -> Answer:
 def _drawn_outlines(unit: Unit, view: View, version: str) -> Outlines:
     crs = tiles().crs
     return _outlines.get(
-        (view.place_id, view.month, unit.places_version(), crs),
+        (unit.scope_key, view.place_id, view.month, unit.places_version(), crs),
         lambda: service.outlines(scene(unit, view.place_id, view.month, version), crs),
     )
 
@@ -198,7 +200,7 @@ def site_answer(unit: Unit, place_id: str, month: str) -> Answer:
     crs = tiles().crs
     computed = version(unit, month)
     return _answers.get(
-        ("site", place_id, month, computed, crs),
+        (unit.scope_key, "site", place_id, month, computed, crs),
         lambda: _answer(service.site_payload(sites(unit, place_id, month, computed), crs)),
     )
 
@@ -206,7 +208,7 @@ def site_answer(unit: Unit, place_id: str, month: str) -> Answer:
 def site_counts(unit: Unit, place: Place, month: str) -> Mapping[InstitutionKind, tuple[int, int]]:
     """``Unit.institution_counts``, remembered."""
     return _counts.get(
-        (place.id, month, unit.places_version()),
+        (unit.scope_key, place.id, month, unit.places_version()),
         lambda: unit.institution_counts(place, month_end(month)),
     )
 

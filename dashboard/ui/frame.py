@@ -9,9 +9,9 @@ from functools import cache
 
 import streamlit as st
 
-from dashboard.ui import blocks, caches, escape, state, texts
+from dashboard.ui import blocks, caches, escape, screens, session, state, texts
 from dashboard.ui.assets import STATIC
-from dashboard.ui.texts import _
+from dashboard.ui.texts import LANGUAGES, _, role_title
 from geodata.errors import DudaoError
 
 _log = logging.getLogger(__name__)
@@ -32,6 +32,81 @@ def open_page() -> None:
         initial_sidebar_state="auto",
     )
     st.html(_style_sheet())
+
+
+def sidebar_head(here: str) -> None:
+    """The name of the program and the pages this person may open; first thing in the sidebar.
+
+    Args:
+        here: the name of the page shown.
+    """
+    line("dd-brand", _("督导一张图"))
+    found = screens.pages(session.actor())
+    if len(found) > 1:
+        with st.container(key="pages"):
+            for page in found:
+                name = page.url_path or "map"
+                st.page_link(
+                    page,
+                    icon=f":material/{screens.SCREENS[name].icon}:",
+                    query_params=_view_of(name),
+                    disabled=name == here,
+                    width="stretch",
+                )
+
+
+def _view_of(name: str) -> dict[str, str]:
+    """The query of a link: the map opens where it was left, every page in the chosen language."""
+    left = state.left() if name == "map" else None
+    if left is not None:
+        return left.params()
+    chosen, default = texts.language(), caches.settings().lang
+    return {} if chosen == default else {"lang": chosen}
+
+
+def sidebar_foot(demonstration: bool) -> None:
+    """Language, who is signed in, and the way out; last thing in the sidebar.
+
+    Args:
+        demonstration: whether the data directory holds invented data.
+    """
+    with st.container(key="foot"):
+        st.session_state["lang"] = texts.language()
+        st.segmented_control(
+            _("语言"),
+            list(LANGUAGES),
+            key="lang",
+            required=True,
+            format_func=LANGUAGES.__getitem__,
+            label_visibility="collapsed",
+            on_change=_speak,
+        )
+        if demonstration:
+            line("dd-demo", _("演示数据"))
+        who = session.current()
+        st.html(
+            blocks.render(
+                "account.html",
+                name=who.actor.name,
+                roles=[role_title(role) for role in who.actor.roles()],
+                password=caches.settings().password_sign_in and not who.demonstration,
+            )
+        )
+
+
+def _speak() -> None:
+    """Keep the chosen language in the address."""
+    chosen: str = st.session_state["lang"]
+    params = st.query_params.to_dict()
+    params.pop("lang", None)
+    if chosen != caches.settings().lang:
+        params["lang"] = chosen
+    st.query_params.from_dict(params)
+
+
+def line(style: str, words: str) -> None:
+    """One line of text in a style of our sheet."""
+    st.html(f'<p class="{style}">{escape.html(words)}</p>')
 
 
 @contextmanager

@@ -10,10 +10,22 @@ from dashboard.coverage import registry, service
 from dashboard.coverage.model import Layer, Profile, Site
 from dashboard.store.model import month_end
 from dashboard.store.unit import DEMONSTRATION, Unit
-from dashboard.ui import blocks, caches, charts, escape, format, panel, search, state, tables
+from dashboard.ui import (
+    blocks,
+    caches,
+    charts,
+    exporting,
+    format,
+    frame,
+    panel,
+    search,
+    session,
+    state,
+    tables,
+)
 from dashboard.ui import map as drawing
 from dashboard.ui.state import Address
-from dashboard.ui.texts import LANGUAGES, _, group_name, language, layer_title
+from dashboard.ui.texts import _, group_name, language, layer_title
 from geodata.errors import DudaoError
 from geodata.model import Institution, Place
 
@@ -40,6 +52,7 @@ class MapView:
         self.site = site
         self.version = caches.version(unit, address.month)
         drawn = caches.markup(
+            unit,
             ("drawn", place, address.month, self.version),
             lambda: service.drawn_place(unit, place, address.month),
         )
@@ -64,14 +77,14 @@ class MapView:
     # The sidebar
 
     def sidebar(self) -> None:
-        """Month, layers in groups, language."""
-        _line("dd-brand", _("督导一张图"))
+        """The pages, month, layers in groups, language, account."""
+        frame.sidebar_head("map")
         self._month()
         chosen: str | None = None
         for layer in registry.layers().values():
             if layer.group != chosen:
                 chosen = layer.group
-                _line("dd-group", group_name(layer.group))
+                frame.line("dd-group", group_name(layer.group))
             st.button(
                 layer_title(layer),
                 key=f"layer-{layer.id}",
@@ -79,16 +92,13 @@ class MapView:
                 width="stretch",
                 on_click=partial(state.go, layer=layer.id),
             )
-        with st.container(key="foot"):
-            self._language()
-            if self._demonstration():
-                _line("dd-demo", _("演示数据"))
+        frame.sidebar_foot(self._demonstration())
 
     def _month(self) -> None:
         months = self.unit.months()
         at = months.index(self.address.month)
         st.session_state["month"] = self.address.month
-        _line("dd-group", _("月份"))
+        frame.line("dd-group", _("月份"))
         with st.container(key="months", horizontal=True, gap="small", wrap=False):
             st.button(
                 _("上月"),
@@ -112,18 +122,6 @@ class MapView:
                 on_click=partial(state.go, month=months[min(at + 1, len(months) - 1)]),
             )
 
-    def _language(self) -> None:
-        st.session_state["lang"] = self.address.lang
-        st.segmented_control(
-            _("语言"),
-            list(LANGUAGES),
-            key="lang",
-            required=True,
-            format_func=LANGUAGES.__getitem__,
-            label_visibility="collapsed",
-            on_change=lambda: state.go(lang=st.session_state["lang"]),
-        )
-
     def _demonstration(self) -> bool:
         return self.unit.meta(DEMONSTRATION) == "1"
 
@@ -132,7 +130,7 @@ class MapView:
     def banner(self) -> None:
         """Say so when the figures are not real."""
         if self._demonstration():
-            _line(
+            frame.line(
                 "dd-banner",
                 _(
                     "演示数据：区划名录和县界取自公开资料，其余边界为示意，"
@@ -142,7 +140,7 @@ class MapView:
 
     def breadcrumb(self) -> None:
         """The places above, each a link."""
-        blocks.show("crumbs", caches.markup(self._key("crumbs"), self._crumbs))
+        blocks.show("crumbs", caches.markup(self.unit, self._key("crumbs"), self._crumbs))
 
     def _crumbs(self) -> str:
         return blocks.render(
@@ -161,12 +159,17 @@ class MapView:
     def tiles(self) -> None:
         """Value, target, change, reporting of the place in view."""
         cell = self.profile.cells[self.layer.id]
-        st.html(caches.markup(self._key("tiles"), lambda: panel.tiles_markup(self.layer, cell)))
+        st.html(
+            caches.markup(
+                self.unit, self._key("tiles"), lambda: panel.tiles_markup(self.layer, cell)
+            )
+        )
 
     def map(self) -> None:
         """The map itself."""
         settings = caches.settings()
         config = caches.markup(
+            self.unit,
             self._key("map"),
             lambda: drawing.config(
                 self.shown, self.address, self.version, self._unlocated(), settings
@@ -180,12 +183,12 @@ class MapView:
 
     def panel(self) -> None:
         """The place's profile, its trend and its institutions."""
-        blocks.show("profile", caches.markup(self._key("profile"), self._profile))
+        blocks.show("profile", caches.markup(self.unit, self._key("profile"), self._profile))
         history = caches.history(self.unit)
-        blocks.show("trend", caches.markup((*self._key("trend"), history), self._trend))
+        blocks.show("trend", caches.markup(self.unit, (*self._key("trend"), history), self._trend))
         blocks.show(
             "institutions",
-            caches.markup(self._key("institutions"), self._institutions),
+            caches.markup(self.unit, self._key("institutions"), self._institutions),
             selected=self.address.site,
         )
 
@@ -220,7 +223,7 @@ class MapView:
         key = ("table", self.shown.view, self.version, address.lang, language(), limit)
         blocks.show(
             "children",
-            caches.markup(key, lambda: tables.markup(self.shown, address, limit)),
+            caches.markup(self.unit, key, lambda: tables.markup(self.shown, address, limit)),
             selected=self.address.place,
         )
         if limit is not None:
@@ -229,10 +232,7 @@ class MapView:
                 key="whole-list",
                 on_click=partial(st.session_state.update, {_WHOLE_LIST: self.shown.place.id}),
             )
-
-
-def _line(style: str, words: str) -> None:
-    st.html(f'<p class="{style}">{escape.html(words)}</p>')
+        exporting.show(self.shown.view)
 
 
 def _picked() -> None:
@@ -243,7 +243,7 @@ def _picked() -> None:
     if kind == "place":
         state.go(place=chosen)
         return
-    with caches.store().unit() as unit:
+    with caches.store().unit(session.actor()) as unit:
         try:
             home = unit.institution(chosen).place_id
         except DudaoError:  # gone since the map was drawn: the page says so

@@ -8,7 +8,7 @@ import streamlit as st
 
 from dashboard.store.model import month_end
 from dashboard.store.unit import Unit
-from dashboard.ui import blocks, caches, state
+from dashboard.ui import blocks, caches, session, state
 from dashboard.ui.state import Address
 from dashboard.ui.texts import _
 from geodata.model import Place
@@ -38,7 +38,7 @@ def landing(found: list[Place], text: str) -> Place | None:
 
 def _typed(month: str) -> None:
     text = st.session_state[state.SEARCH]
-    with caches.store().unit() as unit:
+    with caches.store().unit(session.actor()) as unit:
         place = landing(find(unit, text, month), text)
     if place is not None:
         state.go(place=place.id)

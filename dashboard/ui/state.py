@@ -151,20 +151,23 @@ def _month(wanted: str | None, months: Sequence[str], problems: list[str]) -> st
 def _place(wanted: str | None, month: str, root: Place, unit: Unit, problems: list[str]) -> Place:
     if not wanted:
         return root
-    candidate: str | None = wanted
-    while candidate:
-        try:
-            found = unit.place(candidate, month_end(month))
-        except DudaoError:
-            candidate = (
-                codes.parse(candidate).parent_id if codes.is_division_code(candidate) else None
-            )
-            continue
-        if candidate != wanted:
-            problems.append(_told(wanted, month, found))
-        return found
-    problems.append(_told(wanted, month, root))
-    return root
+    try:
+        return unit.place(wanted, month_end(month))
+    except DudaoError:
+        above = {place.id: place for place in unit.places(_codes_above(wanted), month_end(month))}
+    nearest = next((above[code] for code in _codes_above(wanted) if code in above), root)
+    problems.append(_told(wanted, month, nearest))
+    return nearest
+
+
+def _codes_above(code: str) -> list[str]:
+    """The codes of the places above a division code, nearest first."""
+    found = []
+    parent = codes.parse(code).parent_id if codes.is_division_code(code) else None
+    while parent is not None:
+        found.append(parent)
+        parent = codes.parse(parent).parent_id
+    return found
 
 
 def _told(wanted: str, month: str, shown: Place) -> str:
@@ -191,12 +194,18 @@ def remember(address: Address) -> None:
     st.session_state[_KEY] = address
 
 
+def left() -> Address | None:
+    """The view last shown in this session, None before the first."""
+    found: Address | None = st.session_state.get(_KEY)
+    return found
+
+
 def go(**changes: Any) -> None:
     """Move to another view: one new history entry, and the page runs again.
 
     To be called from widget callbacks, which run before the page does.
     """
-    address: Address | None = st.session_state.get(_KEY)
+    address = left()
     if address is not None:
         _write(address.moved(**changes).params())
 

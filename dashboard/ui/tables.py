@@ -10,7 +10,15 @@ from dashboard.coverage.model import Cell, Direction, Layer, Status, ViewTable
 from dashboard.coverage.palettes import colours
 from dashboard.ui import blocks, escape, format
 from dashboard.ui.state import Address
-from dashboard.ui.texts import _, language, layer_title, level_name, status_name, unit_name
+from dashboard.ui.texts import (
+    _,
+    language,
+    layer_help,
+    layer_title,
+    level_name,
+    status_name,
+    unit_name,
+)
 from loaders.registry import measures
 
 ROWS_LISTED = 100
@@ -110,6 +118,7 @@ def markup(table: ViewTable, address: Address, limit: int | None = None) -> str:
             place=table.place.name, level=level, layer=layer_title(table.layer)
         ),
         subtitle=_("{count} 个单位，由差到好").format(count=format.number(len(table.cells))),
+        help=layer_help(table.layer),
         numerator=_heading(table.layer.numerator),
         denominator=_heading(table.layer.denominator),
         value=_("数值({unit})").format(unit=unit_name(table.layer.unit)),

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from babel.messages.pofile import read_po
 
+from dashboard.access import Role
 from dashboard.coverage.model import Layer, SiteStatus, Status
 from geodata.model import InstitutionKind, Level
 
@@ -87,6 +88,24 @@ def group_name(group: str) -> str:
         "健康促进": _("健康促进"),
         "督查整改": _("督查整改"),
     }.get(group, group)
+
+
+def page_name(title: str) -> str:
+    """A page."""
+    return {"一张图": _("一张图"), "数据": _("数据"), "管理": _("管理")}.get(title, title)
+
+
+def role_title(role: Role) -> str:
+    """A role."""
+    return {
+        Role.ADMINISTRATOR: _("系统管理员"),
+        Role.COUNTY_LEADER: _("县级领导"),
+        Role.REVIEWER: _("审核员"),
+        Role.INSPECTION_TEAM: _("督查组"),
+        Role.TOWNSHIP_HEAD: _("乡镇负责人"),
+        Role.CLERK: _("数据员"),
+        Role.VIEWER: _("查看人员"),
+    }[role]
 
 
 def level_name(level: Level) -> str:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from geodata.errors import DudaoError
-from loaders.issues import CODES
-from loaders.model import Issue
+from typing import Any
 
 
 class ReadProblem(Exception):
-    """The file cannot be read; ``issue`` says why and what to do."""
+    """The file cannot be read.
 
-    def __init__(self, issue: Issue) -> None:
-        super().__init__(issue.message)
-        self.issue = issue
+    Only words travel, so that the reading process can hand a problem back without the registry.
 
-    def as_error(self) -> DudaoError:
-        """The same for callers without a report."""
-        remedy = CODES[self.issue.code].remedy
-        return DudaoError(self.issue.code, self.issue.message.removesuffix(remedy), remedy)
+    Attributes:
+        code: a key of ``loaders.issues.CODES``.
+        value: the offending text, or None.
+        params: what the code's templates need.
+    """
+
+    def __init__(self, code: str, value: str | None = None, **params: Any) -> None:
+        super().__init__(code, value, params)
+        self.code = code
+        self.value = value
+        self.params = params

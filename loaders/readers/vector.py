@@ -1,17 +1,19 @@
 """GeoPackage, zipped Shapefile and GeoJSON through pyogrio: attributes as texts, shapes as shapely.
 
-The driver is fixed before GDAL sees a file, and what lies in a zip is copied out under names of our
-own, so neither content nor member names decide what is opened.
+Runs in the reading process, whose GDAL knows only these three drivers. The driver is fixed before
+GDAL sees a file, and what lies in a zip is copied out under names of our own, so neither content
+nor member names decide what is opened.
 """
 
 from __future__ import annotations
 
-import tempfile
+import json
+import os
+import re
 import warnings
 import zipfile
 from collections.abc import Iterable
 from dataclasses import replace
-from io import BytesIO
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -22,11 +24,12 @@ import shapely
 from numpy.typing import NDArray
 from pyogrio.errors import DataLayerError, DataSourceError, FeatureError, FieldError, GeometryError
 
-from loaders.issues import make
-from loaders.readers.excel import cell_text
+from loaders.readers.archive import open_archive, unpack
+from loaders.readers.cells import cell_text
+from loaders.readers.encoding import ENCODINGS, check_name, decode
 from loaders.readers.problem import ReadProblem
-from loaders.readers.text import decode
-from loaders.table import Factor, RawSheet
+from loaders.readers.suffix import Content, wrong_format
+from loaders.table import UNNAMED_CRS, Factor, RawSheet
 
 _PROBLEMS = (DataLayerError, DataSourceError, FeatureError, FieldError, GeometryError)
 _GEOPACKAGE = (b"GPKG", b"GP10", b"GP11")
@@ -34,25 +37,72 @@ _APPLICATION_ID = slice(68, 72)
 _SHP_MAGIC = b"\x00\x00\x27\x0a"
 _PARTS = (".shp", ".shx", ".dbf", ".prj", ".cpg")
 _NEEDED = (".shx", ".dbf")
-_MOST_UNPACKED = 2 << 30
 _DBF_HEADER_SIZE = slice(8, 10)
 _DBF_FIELD, _DBF_NAME, _DBF_FIELDS_END = 32, 11, 0x0D
+# A key "crs", also written with escapes or in capitals, which GDAL takes as well.
+_CRS_KEY = re.compile(r'"(?:c|\\u00[46]3)(?:r|\\u00[57]2)(?:s|\\u00[57]3)"(\s*:\s*)', re.IGNORECASE)
+_GEOJSON_TYPES = (
+    "FeatureCollection", "Feature", "Point", "MultiPoint", "LineString", "MultiLineString",
+    "Polygon", "MultiPolygon", "GeometryCollection",
+)  # fmt: skip
+_OTHER_KEY = "_declared_crs_"
+_CRS_NAME = re.compile(
+    r"(?:urn:(?:x-)?ogc:def:crs:(?P<authority>EPSG|OGC):[\w.]*:|EPSG:)(?P<code>\w{1,8})",
+    re.IGNORECASE,
+)
 
 
-def read_geojson(data: bytes) -> tuple[RawSheet, str, bool]:
+def read_geojson(data: bytes, suffix: str, said: str | None) -> tuple[RawSheet, str]:
     """Read a GeoJSON of any encoding.
 
+    A declared ``crs`` counts only as a plain name (``urn:ogc:def:crs:EPSG::4490``, ``EPSG:4490``),
+    and GDAL, which would follow a link, does not get to see it. Any other declaration leaves the
+    system unknown until a person says it.
+
+    Args:
+        suffix: the file's extension.
+        said: the encoding the person named.
+
     Returns:
-        the layer, the encoding and whether it was guessed.
+        the layer and the encoding.
 
     Raises:
         ReadProblem: not GeoJSON, or cut off.
     """
-    text, encoding, guessed = decode(data)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "layer.geojson"
-        path.write_text(text, encoding="utf-8")
-        return _layer(f"GeoJSON:{path}", None, None, "utf-8"), encoding, guessed
+    text, encoding = decode(data, said)
+    declared = _declared_crs(text, suffix)
+    hidden = _CRS_KEY.sub(rf'"{_OTHER_KEY}"\1', text)
+    Path("layer.geojson").write_text(hidden, encoding="utf-8")
+    sheet = _layer(_own("GeoJSON:", "layer.geojson"), None, None, "utf-8")
+    headings = tuple("crs" if one == _OTHER_KEY else one for one in sheet.headings or ())
+    return replace(sheet, headings=headings, crs=declared or sheet.crs), encoding
+
+
+def _declared_crs(text: str, suffix: str) -> str | None:
+    """What a GeoJSON declares, as ``EPSG:number``; `UNNAMED_CRS` when that is no plain name."""
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise _unreadable(error) from error
+    kind = document.get("type") if isinstance(document, dict) else None
+    if kind not in _GEOJSON_TYPES:
+        recipe = isinstance(kind, str) and kind.startswith("gdal_")
+        raise wrong_format(suffix, Content.RECIPE if recipe else Content.JSON)
+    found = [value for key, value in document.items() if key.lower() == "crs" and value is not None]
+    if not found:
+        return None
+    return _plain_name(found[0]) if len(found) == 1 else UNNAMED_CRS
+
+
+def _plain_name(declared: Any) -> str:
+    properties = declared.get("properties") if isinstance(declared, dict) else None
+    name = properties.get("name") if isinstance(properties, dict) else None
+    found = _CRS_NAME.fullmatch(name) if isinstance(name, str) else None
+    if found is None or declared.get("type") != "name":
+        return UNNAMED_CRS
+    if found["code"].isdecimal() and (found["authority"] or "EPSG").upper() == "EPSG":
+        return f"EPSG:{int(found['code'])}"
+    return "EPSG:4326" if found["code"].upper() in ("CRS84", "84") else UNNAMED_CRS
 
 
 def read_geopackage(data: bytes, layer: str | None) -> RawSheet:
@@ -62,60 +112,51 @@ def read_geopackage(data: bytes, layer: str | None) -> RawSheet:
         ReadProblem: another SQLite database, damaged, or several layers to choose from.
     """
     if data[_APPLICATION_ID] not in _GEOPACKAGE:
-        raise ReadProblem(
-            make(
-                "WRONG_FORMAT",
-                value=".gpkg",
-                found="其他 SQLite 数据库",
-                found_en="another SQLite database",
-            )
-        )
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "file.gpkg"
-        path.write_bytes(data)
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", RuntimeWarning)
-                layers = pyogrio.list_layers(path)
-        except _PROBLEMS as error:
-            raise _unreadable(error) from error
-        names = [str(name) for name, _ in layers]
-        shaped = [str(name) for name, kind in layers if kind is not None]
-        chosen = _choose(names, shaped, layer)
-        return _layer(str(path), chosen, chosen, None)
+        raise wrong_format(".gpkg", Content.DATABASE)
+    Path("file.gpkg").write_bytes(data)
+    path = _own("", "file.gpkg")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)
+            layers = pyogrio.list_layers(path)
+    except (*_PROBLEMS, UnicodeDecodeError) as error:
+        raise _unreadable(error) from error
+    names = [str(name) for name, _ in layers]
+    shaped = [str(name) for name, kind in layers if kind is not None]
+    chosen = _choose(names, shaped, layer)
+    return _layer(path, chosen, chosen, None)
 
 
-def read_shapefile_zip(data: bytes, layer: str | None) -> tuple[RawSheet, str, bool]:
+def read_shapefile_zip(
+    data: bytes, layer: str | None, said: str | None
+) -> tuple[RawSheet, str, bool]:
     """Read the Shapefile in a zip.
 
+    Args:
+        said: the encoding of the attributes the person named.
+
     Returns:
-        the layer, the encoding of its attributes, and whether that was guessed.
+        the layer, the encoding of its attributes, and whether the file states another one.
 
     Raises:
         ReadProblem: no Shapefile, parts missing, several of them, damaged or of absurd size.
     """
-    try:
-        with zipfile.ZipFile(BytesIO(data)) as archive:
-            parts = _parts(archive, layer)
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError) as error:
-        # RuntimeError: zipfile's way of saying that a member has a password.
-        raise _unreadable(error) from error
-    name = parts.pop("name").decode()
+    with open_archive(data) as archive:
+        name, parts = _parts(archive, layer)
     if not parts[".shp"].startswith(_SHP_MAGIC):
-        raise ReadProblem(make("FILE_UNREADABLE", detail=f"{name}.shp 的内容不是 Shapefile"))
-    encoding, guessed = _dbf_encoding(parts)
-    parts[".dbf"], headings = _own_field_names(parts[".dbf"], encoding)
-    with tempfile.TemporaryDirectory() as folder:
-        for suffix, content in parts.items():
-            if suffix != ".cpg":
-                (Path(folder) / f"layer{suffix}").write_bytes(content)
-        sheet = _layer(f"{folder}/layer.shp", None, name, encoding)
+        raise ReadProblem("FILE_UNREADABLE", detail=f"{name}.shp 的内容不是 Shapefile")
+    encoding, doubtful = _dbf_encoding(parts, said)
+    parts[".dbf"], headings = _own_field_names(parts[".dbf"], ENCODINGS[encoding])
+    for suffix, content in parts.items():
+        if suffix != ".cpg":
+            Path(f"layer{suffix}").write_bytes(content)
+    sheet = _layer(_own("", "layer.shp"), None, name, ENCODINGS[encoding])
     if len(headings) == len(sheet.columns):
         sheet = replace(sheet, headings=headings)
-    return sheet, encoding, guessed
+    return sheet, encoding, doubtful
 
 
-def _own_field_names(table: bytes, encoding: str) -> tuple[bytes, tuple[str, ...]]:
+def _own_field_names(table: bytes, codec: str) -> tuple[bytes, tuple[str, ...]]:
     """The table with plain field names, and the written ones.
 
     A dBASE name has 10 bytes and a Chinese one is often cut inside a character, which no reader
@@ -127,32 +168,29 @@ def _own_field_names(table: bytes, encoding: str) -> tuple[bytes, tuple[str, ...
     while start + _DBF_FIELD <= len(table) and table[start] != _DBF_FIELDS_END:
         written = table[start : start + _DBF_NAME].split(b"\x00")[0]
         renamed[start : start + _DBF_NAME] = f"F{len(headings)}".encode().ljust(_DBF_NAME, b"\x00")
-        headings.append(written.decode(encoding, errors="ignore").strip())
+        headings.append(written.decode(codec, errors="ignore").strip())
         start += _DBF_FIELD
     return bytes(renamed), tuple(headings)
 
 
-def _parts(archive: zipfile.ZipFile, layer: str | None) -> dict[str, bytes]:
-    """The parts of the one Shapefile wanted, by suffix, and its ``name``."""
+def _parts(archive: zipfile.ZipFile, layer: str | None) -> tuple[str, dict[str, bytes]]:
+    """The name of the one Shapefile wanted, and its parts by suffix."""
     members: dict[tuple[str, str], zipfile.ZipInfo] = {}
     for info in archive.infolist():
         path = PurePosixPath(_member_name(info))
-        if "__MACOSX" not in path.parts and path.suffix.lower() in _PARTS:
+        if path.name and "__MACOSX" not in path.parts and path.suffix.lower() in _PARTS:
             members[str(path.with_suffix("")), path.suffix.lower()] = info
     bases = [base for base, suffix in members if suffix == ".shp"]
     if not bases:
-        raise ReadProblem(make("ZIP_WITHOUT_SHP"))
+        raise ReadProblem("ZIP_WITHOUT_SHP")
     names = {PurePosixPath(base).name: base for base in bases}
     name = _choose(list(names), list(names), layer)
     base = names[name]
     found = {suffix: members[base, suffix] for suffix in _PARTS if (base, suffix) in members}
     missing = [suffix for suffix in _NEEDED if suffix not in found]
     if missing:
-        raise ReadProblem(make("SHP_INCOMPLETE", layer=name, missing="、".join(missing)))
-    if sum(info.file_size for info in found.values()) > _MOST_UNPACKED:
-        raise ReadProblem(make("FILE_UNREADABLE", detail="解压后超过 2 GB"))
-    contents = {suffix: archive.read(info) for suffix, info in found.items()}
-    return {"name": name.encode(), **contents}
+        raise ReadProblem("SHP_INCOMPLETE", layer=name, missing="、".join(missing))
+    return name, {suffix: b"".join(unpack(archive, info)) for suffix, info in found.items()}
 
 
 def _member_name(info: zipfile.ZipInfo) -> str:
@@ -165,36 +203,41 @@ def _member_name(info: zipfile.ZipInfo) -> str:
         return info.filename
 
 
-def _dbf_encoding(parts: dict[str, bytes]) -> tuple[str, bool]:
-    """The encoding of the attribute table, and whether a person should look at it.
+def _dbf_encoding(parts: dict[str, bytes], said: str | None) -> tuple[str, bool]:
+    """The encoding of the attribute table, and whether the .cpg states another one.
 
-    A .cpg is believed when the bytes agree with it; Chinese tools write GBK and often say UTF-8.
+    What the person says counts; a .cpg is believed when the bytes agree with it (Chinese tools
+    write GBK and often state UTF-8).
     """
     table = parts[".dbf"]
     body = table[int.from_bytes(table[_DBF_HEADER_SIZE], "little") :].replace(b"\x00", b" ")
+    if said is not None:
+        return decode(body, said)[1], False
     stated = parts.get(".cpg", b"").decode("ascii", errors="ignore").strip()
     if stated:
-        name = f"cp{stated}" if stated.isdecimal() else stated
         try:
-            body.decode(name)
-            return name, False
-        except (LookupError, UnicodeDecodeError):
+            return decode(body, check_name(stated))[1], False
+        except ReadProblem:
             pass
-    _, encoding, guessed = decode(body) if body.strip() else ("", "utf-8", False)
-    return encoding, guessed or bool(stated)
+    return (decode(body)[1] if body.strip() else "utf-8"), bool(stated)
 
 
 def _choose(names: list[str], shaped: list[str], layer: str | None) -> str:
     if layer is not None:
         if layer not in names:
-            raise ReadProblem(make("LAYER_NOT_FOUND", value=layer, layers="、".join(names)))
+            raise ReadProblem("LAYER_NOT_FOUND", value=layer, layers="、".join(names))
         return layer
     for options in (names, shaped):
         if len(options) == 1:
             return options[0]
     if not names:
-        raise ReadProblem(make("FILE_EMPTY"))
-    raise ReadProblem(make("SEVERAL_LAYERS", layers="、".join(names)))
+        raise ReadProblem("FILE_EMPTY")
+    raise ReadProblem("SEVERAL_LAYERS", layers="、".join(names))
+
+
+def _own(driver: str, name: str) -> str:
+    """A file of ours for GDAL: absolute, since it takes relative names for many things."""
+    return f"{driver}{Path.cwd() / name}"
 
 
 def _layer(path: str, layer: str | None, name: str | None, encoding: str | None) -> RawSheet:
@@ -205,7 +248,7 @@ def _layer(path: str, layer: str | None, name: str | None, encoding: str | None)
             meta, _, shapes, fields = pyogrio.raw.read(
                 path, layer=layer, encoding=encoding, force_2d=True, datetime_as_string=True
             )
-        except (*_PROBLEMS, UnicodeDecodeError) as error:
+        except (*_PROBLEMS, UnicodeDecodeError, ValueError) as error:
             raise _unreadable(error) from error
         geometries = (
             None
@@ -233,12 +276,10 @@ def _texts(field: NDArray[Any]) -> list[str]:
 
 
 def _unreadable(error: Exception) -> ReadProblem:
-    return ReadProblem(make("FILE_UNREADABLE", detail=_one_line(str(error))))
+    return ReadProblem("FILE_UNREADABLE", detail=_one_line(str(error)))
 
 
 def _one_line(text: str) -> str:
     """GDAL's message without the name of our temporary copy."""
-    parts = [
-        word for word in text.split() if not word.strip("'\"").startswith(tempfile.gettempdir())
-    ]
-    return " ".join(parts)[:200]
+    folder = os.getcwd()
+    return " ".join(word for word in text.split() if folder not in word)[:200]

@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, sync_playwright
+from playwright.sync_api import Browser, BrowserContext
 
 from dashboard.demo.service import prepare_demo
 from dashboard.store import Store
 from tests.browser.screen import Screen
 from tests.browser.serving import serving
-from tests.ensure_chromium import ensure
+from tests.security.client import Client
 
 OUT = Path(__file__).parents[1] / "out"
 
@@ -31,25 +31,13 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def chromium() -> Iterator[Browser]:
-    """The machine's Chromium, headless."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=ensure(),
-            args=[
-                "--no-sandbox",
-                "--disable-gpu",
-                "--disable-background-networking",
-                "--disable-component-update",
-                "--disable-sync",
-            ],
-        )
-        yield browser
-        browser.close()
+def person(address: str) -> Client:
+    """Somebody who is signed in with the first of the demonstration's accounts."""
+    return Client(address).enter_demonstration()
 
 
 @pytest.fixture
-def open_screen(address: str, chromium: Browser) -> Iterator[OpenScreen]:
+def open_screen(address: str, person: Client, chromium: Browser) -> Iterator[OpenScreen]:
     """Opens the page in a fresh context each time; every screen must end without a fault.
 
     A fault is a request that leaves 127.0.0.1, a console error, a script error or a failed request.
@@ -65,6 +53,7 @@ def open_screen(address: str, chromium: Browser) -> Iterator[OpenScreen]:
             viewport={"width": width, "height": height}, has_touch=phone, is_mobile=phone,
             locale="zh-CN",
         )  # fmt: skip
+        context.add_cookies(person.browser_cookies())
         contexts.append(context)
         screens.append(Screen(context.new_page(), address, OUT))
         screens[-1].open(path)

@@ -9,7 +9,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -24,13 +24,30 @@ def free_port() -> int:
 
 
 @contextmanager
-def serving(data: Path, working_directory: Path) -> Iterator[str]:
-    """Serve a data directory, started from ``working_directory``; gives the address."""
+def serving(
+    data: Path,
+    working_directory: Path,
+    environment: Mapping[str, str] | None = None,
+    module: str | None = None,
+) -> Iterator[str]:
+    """Serve a data directory, started from ``working_directory``; gives the address.
+
+    Args:
+        environment: added to the process's own.
+        module: what to run instead of ``dashboard serve``, as ``python -m MODULE DATA PORT``.
+    """
     port = free_port()
     log = working_directory / f"serve-{port}.log"
-    environment = {name: text for name, text in os.environ.items() if name != "DUDAO_DATA"}
-    environment["PYTHONPATH"] = str(Path(__file__).parents[2])
+    own = {name: text for name, text in os.environ.items() if name != "DUDAO_DATA"}
+    root = str(Path(__file__).parents[2])
+    added = dict(environment or {})
+    own["PYTHONPATH"] = os.pathsep.join(
+        [part for part in (added.pop("PYTHONPATH", ""), root) if part]
+    )
+    environment = {**own, **added}
     command = [sys.executable, "-m", "dashboard", "serve", "--port", str(port), "--data", str(data)]
+    if module is not None:
+        command = [sys.executable, "-m", module, str(data), str(port)]
     with log.open("wb") as output:
         process = subprocess.Popen(
             command, cwd=working_directory, env=environment, stdout=output, stderr=output

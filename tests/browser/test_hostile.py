@@ -10,12 +10,14 @@ import pytest
 import shapely
 from playwright.sync_api import Browser, expect
 
+from dashboard.access import SYSTEM
 from dashboard.coverage import registry
 from dashboard.store import Store
 from dashboard.store.commit import commit
 from dashboard.store.model import Change
 from tests.browser.screen import Screen
 from tests.browser.serving import serving
+from tests.security.served import Served
 
 pytestmark = pytest.mark.browser
 
@@ -64,7 +66,7 @@ def _store(directory: Path) -> None:
         Change(dataset="institutions", frame=clinics),
         Change(dataset="figures", frame=figures),
     ):
-        commit(store, change, registry.pairs())
+        commit(store, SYSTEM, change, registry.pairs())
     store.close()
 
 
@@ -72,6 +74,10 @@ def test_hostile_names_are_shown_and_never_run(tmp_path: Path, chromium: Browser
     _store(tmp_path / "data")
     with serving(tmp_path / "data", tmp_path) as address:
         context = chromium.new_context(viewport={"width": 1440, "height": 900})
+        store = Store.open(tmp_path / "data")
+        served = Served(address, store, tmp_path / "log", tmp_path / "effects")
+        context.add_cookies(served.sign_in("viewer").browser_cookies())
+        store.close()
         screen = Screen(context.new_page(), address, tmp_path)
         screen.open("/")
         screen.settle()

@@ -13,6 +13,7 @@ import pytest
 import shapely
 import shapely.geometry
 
+from dashboard.access import SYSTEM
 from dashboard.coverage import registry, service
 from dashboard.coverage.model import Payload, SiteStatus, Status, View
 from dashboard.store import Store
@@ -92,14 +93,14 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
         Change(dataset="institutions", frame=_institutions()),
         Change(dataset="figures", frame=_figures()),
     ):
-        commit(opened, change, registry.pairs())
+        commit(opened, SYSTEM, change, registry.pairs())
     yield opened
     opened.close()
 
 
 @pytest.fixture
 def unit(store: Store) -> Iterator[Unit]:
-    with store.unit() as opened:
+    with store.unit(SYSTEM) as opened:
         yield opened
 
 
@@ -149,7 +150,7 @@ def test_change_needs_the_month_before(unit: Unit) -> None:
 
 
 def test_change_on_the_month_before(store: Store, tmp_path: Path) -> None:
-    with Store.open(tmp_path).unit() as empty:
+    with Store.open(tmp_path).unit(SYSTEM) as empty:
         assert empty.months() == []
     fresh = Store.open(tmp_path / "two")
     frame, shapes = _places()
@@ -159,8 +160,8 @@ def test_change_on_the_month_before(store: Store, tmp_path: Path) -> None:
         Change(dataset="places", frame=frame, geometries=shapes),
         Change(dataset="figures", frame=figures),
     ):
-        commit(fresh, change, registry.pairs())
-    with fresh.unit() as unit:
+        commit(fresh, SYSTEM, change, registry.pairs())
+    with fresh.unit(SYSTEM) as unit:
         cells = {cell.place.id: cell for cell in service.table(unit, view("T0")).cells}
     assert cells["T0V0"].change == pytest.approx(10)
     assert cells["T0V3"].change is None
@@ -175,15 +176,15 @@ def test_a_layer_added_later_is_rolled_up_from_the_figures_already_there(tmp_pat
         Change(dataset="places", frame=frame, geometries=shapes),
         Change(dataset="figures", frame=_figures()),
     ):
-        commit(store, change, [first])
+        commit(store, SYSTEM, change, [first])
     clinics = view("T0", layer="clinic_standardisation")
-    with store.unit() as unit:
+    with store.unit(SYSTEM) as unit:
         assert service.table(unit, clinics).own.status is Status.NO_DATA
-    assert len(ensure_snapshots(store, [first, *added])) == 2
-    with store.unit() as unit:
+    assert len(ensure_snapshots(store, SYSTEM, [first, *added])) == 2
+    with store.unit(SYSTEM) as unit:
         shown = service.table(unit, clinics)
     assert (shown.own.numerator, shown.own.denominator, shown.version) == (1, 2, 2)
-    assert ensure_snapshots(store, [first, *added]) == ()
+    assert ensure_snapshots(store, SYSTEM, [first, *added]) == ()
     store.close()
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from dashboard.access import SYSTEM
 from dashboard.coverage import registry, service
 from dashboard.coverage.model import Cell, Status, View
 from dashboard.demo import LAST_MONTH, TROUBLES, TroubleKind, build
@@ -32,7 +33,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
 
 @pytest.fixture
 def unit(store: Store) -> Iterator[Unit]:
-    with store.unit() as opened:
+    with store.unit(SYSTEM) as opened:
         yield opened
 
 
@@ -101,16 +102,16 @@ def test_the_renamed_village_had_another_name(unit: Unit) -> None:
 def test_the_loaders_flag_what_was_planted_and_nothing_else(store: Store) -> None:
     request = Request(dataset="figures")
     file = store.directory / "demo" / "figures.csv"
-    (report,) = load_files(store, [file], request, registry.pairs(), dry_run=True)
+    (report,) = load_files(store, SYSTEM, [file], request, registry.pairs(), dry_run=True)
     assert {issue.code for issue in report.issues} == {"TOTAL_DIFFERS"}
     assert report.issues.counts()["TOTAL_DIFFERS"] == 24
 
 
 def test_again_changes_nothing(store: Store) -> None:
-    with store.unit() as unit:
+    with store.unit(SYSTEM) as unit:
         before = unit.status()
     prepare_demo(store, root=COUNTY)
-    with store.unit() as unit:
+    with store.unit(SYSTEM) as unit:
         assert unit.status() == before
 
 
@@ -118,7 +119,7 @@ def test_another_demonstration_is_refused(store: Store) -> None:
     with pytest.raises(DudaoError) as caught:
         prepare_demo(store, root=CITY)
     assert caught.value.code == "DEMO_ANOTHER"
-    with store.unit() as unit:
+    with store.unit(SYSTEM) as unit:
         assert unit.meta(DEMONSTRATION_OF) == f"{COUNTY}/20260"
 
 
@@ -126,11 +127,11 @@ def test_real_data_is_left_alone(tmp_path: Path) -> None:
     store = Store.open(tmp_path / "data")
     files = build(tmp_path / "files", root="131025106000", months=1)
     assert files.places is not None
-    load_files(store, [files.places], Request(dataset="places"), registry.pairs())
+    load_files(store, SYSTEM, [files.places], Request(dataset="places"), registry.pairs())
     with pytest.raises(DudaoError) as caught:
         prepare_demo(store, root="131025106000")
     assert caught.value.code == "DEMO_ON_REAL_DATA"
-    with store.unit() as unit:
+    with store.unit(SYSTEM) as unit:
         assert unit.meta(DEMONSTRATION) is None
     store.close()
 
@@ -140,7 +141,7 @@ def test_the_whole_city_loads_without_an_error(tmp_path: Path) -> None:
     files = build(tmp_path / "files")
     store = Store.open(tmp_path / "data")
     for dataset, path in files.in_load_order():
-        (report,) = load_files(store, [path], Request(dataset=dataset), registry.pairs())
+        (report,) = load_files(store, SYSTEM, [path], Request(dataset=dataset), registry.pairs())
         assert not report.has_errors, report.issues[:5]
         assert report.rows_valid == report.rows_read
         assert report.rows_unchanged == 0 and report.rows_changed >= report.rows_valid

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import shapely
 
+from dashboard.access import SYSTEM
 from dashboard.intake.service import load_file, load_files
 from dashboard.store import Store
 from dashboard.store.model import Pair
@@ -24,8 +25,8 @@ ASK = Request()
 TODAY = date(2026, 11, 21)
 
 
-@pytest.fixture
-def places_file(tmp_path: Path) -> Path:
+def write_places(path: Path) -> Path:
+    """Write a city, a county, a township and three villages with their outlines."""
     rows = [
         (CITY, "廊坊市", "city", "", shapely.box(116.0, 38.5, 116.4, 38.9)),
         (COUNTY, "大城县", "county", CITY, shapely.box(116.0, 38.5, 116.3, 38.7)),
@@ -41,9 +42,13 @@ def places_file(tmp_path: Path) -> Path:
     frame = gpd.GeoDataFrame(
         rows, columns=["id", "name", "level", "parent_id", "geometry"], crs=4326
     )
-    path = tmp_path / "区划.gpkg"
     frame.to_file(path)
     return path
+
+
+@pytest.fixture
+def places_file(tmp_path: Path) -> Path:
+    return write_places(tmp_path / "区划.gpkg")
 
 
 @pytest.fixture
@@ -73,7 +78,7 @@ def october(tmp_path: Path) -> Path:
 
 
 def whole(store: Store, place_id: str = CITY, month: str = "2026-10") -> tuple[float, float]:
-    with store.unit() as unit:
+    with store.unit(SYSTEM) as unit:
         rows = unit.value_of(unit.snapshot(month), unit.place(place_id, TODAY))
     return rows["numerator"].iloc[0], rows["denominator"].iloc[0]
 
@@ -87,7 +92,7 @@ def test_files_in_any_order_become_a_map(
 ) -> None:
     lines: list[str] = []
     paths = [october, institutions_file, places_file]
-    reports = load_files(store, paths, ASK, PAIRS, progress=lines.append, operator="王某")
+    reports = load_files(store, SYSTEM, paths, ASK, PAIRS, progress=lines.append)
     assert [report.file for report in reports] == [path.name for path in paths]
     assert [report.dataset for report in reports] == ["figures", "institutions", "places"]
     assert not any(report.has_errors for report in reports), [codes(r) for r in reports]
@@ -95,10 +100,11 @@ def test_files_in_any_order_become_a_map(
     assert [report.batch for report in reports] == ["3", "2", "1"]
     assert [report.rows_changed for report in reports] == [6, 2, 6]
     assert whole(store) == (243.0, 303.0)
-    with store.unit() as unit:
+    with store.unit(SYSTEM) as unit:
         assert len(unit.shapes(VILLAGES, TODAY)) == 3
         assert len(unit.institutions(unit.root())) == 2
-        assert {batch.operator for batch in unit.batches(5)} == {"王某"}
+        assert {batch.operator for batch in unit.batches(5)} == {SYSTEM.name}
+        assert [batch.summary["rejected"] for batch in unit.batches(5)] == [0, 0, 0]
         assert all(len(batch.sha256) == 64 for batch in unit.batches(5))
     assert "正在发布" in lines
 
@@ -107,43 +113,43 @@ def test_the_same_files_again_change_nothing(
     store: Store, places_file: Path, institutions_file: Path, october: Path
 ) -> None:
     paths = [places_file, institutions_file, october]
-    load_files(store, paths, ASK, PAIRS)
-    with store.unit() as unit:
+    load_files(store, SYSTEM, paths, ASK, PAIRS)
+    with store.unit(SYSTEM) as unit:
         before = unit.status()
-    again = load_files(store, paths, ASK, PAIRS)
+    again = load_files(store, SYSTEM, paths, ASK, PAIRS)
     assert [(report.committed, report.batch, report.rows_changed) for report in again] == [
         (False, None, 0)
     ] * 3
     assert [report.rows_unchanged for report in again] == [6, 2, 6]
     assert not any(report.has_errors for report in again)
-    with store.unit() as unit:
+    with store.unit(SYSTEM) as unit:
         assert unit.status() == before
 
 
 def test_a_dry_run_writes_nothing(store: Store, places_file: Path, october: Path) -> None:
-    report = load_file(store, places_file, ASK, PAIRS, dry_run=True)
+    report = load_file(store, SYSTEM, places_file, ASK, PAIRS, dry_run=True)
     assert (report.committed, report.rows_valid) == (False, 6)
-    with store.unit() as unit:
+    with store.unit(SYSTEM) as unit:
         assert unit.is_empty()
-    load_file(store, places_file, ASK, PAIRS)
-    load_file(store, october, ASK, PAIRS, dry_run=True)
-    with store.unit() as unit:
+    load_file(store, SYSTEM, places_file, ASK, PAIRS)
+    load_file(store, SYSTEM, october, ASK, PAIRS, dry_run=True)
+    with store.unit(SYSTEM) as unit:
         assert unit.months() == []
 
 
 def test_a_file_with_an_error_changes_nothing_unless_valid_rows_are_accepted(
     store: Store, places_file: Path, tmp_path: Path
 ) -> None:
-    load_file(store, places_file, ASK, PAIRS)
+    load_file(store, SYSTEM, places_file, ASK, PAIRS)
     bad = figures_file(
         tmp_path / "bad.csv", (VILLAGES[0], "2026-10", 80, 100), (VILLAGES[1], "2026-10", -5, 100)
     )
-    report = load_file(store, bad, ASK, PAIRS)
+    report = load_file(store, SYSTEM, bad, ASK, PAIRS)
     assert report.has_errors
     assert (report.committed, report.batch) == (False, None)
-    with store.unit() as unit:
+    with store.unit(SYSTEM) as unit:
         assert unit.months() == []
-    report = load_file(store, bad, ASK, PAIRS, accept_valid_rows=True)
+    report = load_file(store, SYSTEM, bad, ASK, PAIRS, accept_valid_rows=True)
     assert report.has_errors and report.committed
     assert whole(store, VILLAGES[0]) == (80.0, 100.0)
 
@@ -155,7 +161,7 @@ def test_a_bad_file_does_not_hold_the_others_back(
     empty = tmp_path / "empty.csv"
     empty.write_bytes(b"")
     reports = load_files(
-        store, [bad, empty, tmp_path / "absent.csv", places_file, october], ASK, PAIRS
+        store, SYSTEM, [bad, empty, tmp_path / "absent.csv", places_file, october], ASK, PAIRS
     )
     assert [report.committed for report in reports] == [False, False, False, True, True]
     assert all(report.has_errors for report in reports[:3])
@@ -172,7 +178,7 @@ def test_numerators_are_checked_against_denominators_of_a_file_beside(
     signed.write_text(
         f"place_id,month,contracted_persons\n{VILLAGES[0]},2026-10,120\n", encoding="utf-8"
     )
-    reports = load_files(store, [places_file, persons, signed], ASK, PAIRS)
+    reports = load_files(store, SYSTEM, [places_file, persons, signed], ASK, PAIRS)
     assert [report.committed for report in reports] == [True, True, False]
     assert reports[2].has_errors
 
@@ -180,7 +186,7 @@ def test_numerators_are_checked_against_denominators_of_a_file_beside(
 def test_a_geojson_of_new_outlines_keeps_names_and_parents(
     store: Store, places_file: Path, tmp_path: Path
 ) -> None:
-    load_file(store, places_file, ASK, PAIRS)
+    load_file(store, SYSTEM, places_file, ASK, PAIRS)
     path = tmp_path / "new.geojson"
     outline = shapely.box(116.0, 38.5, 116.1, 38.59)
     feature = {
@@ -191,10 +197,10 @@ def test_a_geojson_of_new_outlines_keeps_names_and_parents(
     path.write_text(
         json.dumps({"type": "FeatureCollection", "features": [feature]}), encoding="utf-8"
     )
-    report = load_file(store, path, Request(dataset="places"), PAIRS)
+    report = load_file(store, SYSTEM, path, Request(dataset="places"), PAIRS)
     assert report.committed, codes(report)
     assert report.rows_changed == 1
-    with store.unit() as unit:
+    with store.unit(SYSTEM) as unit:
         assert unit.place(VILLAGES[0], TODAY).parent_id == TOWNSHIP
         drawn = shapely.from_wkb(unit.shapes([VILLAGES[0]], TODAY)[VILLAGES[0]].wkb)
     assert drawn.area == pytest.approx(0.1 * 0.09, rel=1e-3)

@@ -72,10 +72,15 @@ def test_everything_wrong_at_once(write: Write, known: Known) -> None:
 
 
 def test_a_point_far_from_its_place(write: Write, known: Known) -> None:
-    text = HEAD + f"1,甲,村卫生室,{DONGGUAN},116.2,39.5\n2,乙,村卫生室,{XIGUAN},118.2,39.5\n"
+    text = HEAD + "".join(
+        f"{lon},甲{lon},村卫生室,{DONGGUAN if lon < 116.5 else XIGUAN},{lon},39.5\n"
+        for lon in (116.2, 117.2, 118.2)
+    )
     prepared = prepare(write(text), Request(), known)
-    assert codes(prepared) == {"POINT_FAR_FROM_PARENT": 1}
+    # Some kilometres off may be right; a province away cannot be.
+    assert codes(prepared) == {"POINT_FAR_FROM_PARENT": 1, "LOST_FROM_PARENT": 1}
     assert rows_of(prepared, "POINT_FAR_FROM_PARENT") == [3]
+    assert rows_of(prepared, "LOST_FROM_PARENT") == [4]
     assert len(prepared.frame) == 2
 
 

@@ -42,7 +42,8 @@ def test_an_entry_is_complete(code: str) -> None:
 def test_every_code_is_raised_somewhere_and_every_raised_code_is_registered() -> None:
     used: set[str] = set()
     for path in ROOM.rglob("*.py"):
-        if path.name != "issues.py":
+        # The reading process's environment holds names of GDAL's that look like codes.
+        if path.name not in ("issues.py", "environment.py"):
             used |= set(re.findall(r'"([A-Z][A-Z0-9]+(?:_[A-Z0-9]+)+)"', path.read_text("utf-8")))
     assert CODES.keys() - used == set()
     assert used - CODES.keys() <= {"REGISTRY_INVALID"}

@@ -29,7 +29,7 @@ place_id = { required = true, kind = "place", aliases = ["代码"] }
 
 
 def test_every_dataset_and_measure_of_the_first_work() -> None:
-    assert list(registry.datasets()) == ["places", "institutions", "figures"]
+    assert list(registry.datasets()) == ["places", "institutions", "figures", "persons"]
     assert list(registry.measures()) == [
         "registered_households",
         "registered_persons",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
+from dashboard.access import EVERYTHING, SYSTEM
 from dashboard.store import Store, database
 from dashboard.store.commit import commit
 from dashboard.store.migrations import HEAD
@@ -45,7 +48,7 @@ def test_a_newer_schema_is_refused_untouched(store: Store, open_store: OpenStore
         open_store()
     assert caught.value.code == "SCHEMA_NEWER"
     assert "9999" in caught.value.message
-    with database.reading(store.engine) as connection:
+    with database.reading(store.engine, EVERYTHING) as connection:
         assert database.revision(connection) == "9999"
 
 
@@ -53,8 +56,8 @@ def test_another_database_is_refused_before_it_costs_the_facts(
     tmp_path: Path, postgres_url: str
 ) -> None:
     first = Store.open(tmp_path / "one")
-    commit(first, world.places_change(), PAIRS)
-    commit(first, world.figures_change(world.figures("2026-10")), PAIRS)
+    commit(first, SYSTEM, world.places_change(), PAIRS)
+    commit(first, SYSTEM, world.figures_change(world.figures("2026-10")), PAIRS)
     with pytest.raises(SystemProblem) as caught:
         Store.open(tmp_path / "one", postgres_url)
     assert caught.value.code == "STORE_MISMATCH"
@@ -90,8 +93,8 @@ def test_a_file_in_the_way_is_explained(tmp_path: Path) -> None:
 
 def test_processes_may_open_at_once(tmp_path: Path, database_url: str | None) -> None:
     script = (
-        "import sys; from dashboard.store import Store\n"
-        "with Store.open(sys.argv[1], sys.argv[2] or None).unit() as unit:\n"
+        "import sys; from dashboard.access import SYSTEM; from dashboard.store import Store\n"
+        "with Store.open(sys.argv[1], sys.argv[2] or None).unit(SYSTEM) as unit:\n"
         "    assert unit.is_empty()\n"
     )
     command = [sys.executable, "-c", script, str(tmp_path / "data"), database_url or ""]
@@ -105,6 +108,32 @@ def test_sqlite_is_set_up_for_readers_beside_a_writer(tmp_path: Path) -> None:
         wanted = {"journal_mode": "wal", "foreign_keys": 1, "busy_timeout": 30_000}
         for pragma, value in wanted.items():
             assert connection.execute(text(f"PRAGMA {pragma}")).scalar() == value
-    with database.writing(store.engine), store.unit() as unit:
+    with database.writing(store.engine), store.unit(SYSTEM) as unit:
         assert unit.is_empty()
+    store.close()
+
+
+def test_a_second_writer_waits_for_its_turn_at_the_start(tmp_path: Path) -> None:
+    """BEGIN IMMEDIATE: whoever reads before writing cannot be overtaken in between."""
+    store = Store.open(tmp_path)
+    order: list[str] = []
+
+    def write(name: str) -> None:
+        with database.writing(store.engine) as connection:
+            order.append(f"{name} begins")
+            found = connection.execute(text("SELECT count(*) FROM meta")).scalar_one()
+            time.sleep(0.2)
+            connection.execute(text(f"INSERT INTO meta VALUES ('{name}', '{found}')"))
+            order.append(f"{name} ends")
+
+    writers = [threading.Thread(target=write, args=(name,)) for name in ("one", "two", "three")]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    assert len(order) == 6
+    assert all(
+        begins.split()[0] == ends.split()[0]
+        for begins, ends in zip(order[::2], order[1::2], strict=True)
+    )
     store.close()

@@ -8,8 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from dashboard.access import SYSTEM
 from dashboard.store import Store
 from dashboard.store.commit import commit
+from dashboard.store.migrations import HEAD
 from dashboard.store.model import Change, month_end
 from dashboard.store.unit import Unit
 from geodata.errors import DudaoError
@@ -22,9 +24,9 @@ TODAY = date(2026, 11, 21)
 
 @pytest.fixture
 def loaded(store: Store) -> Store:
-    commit(store, world.places_change(), PAIRS)
-    commit(store, Change(dataset="institutions", frame=world.institutions()), PAIRS)
-    commit(store, world.figures_change(world.figures("2026-09", "2026-10")), PAIRS)
+    commit(store, SYSTEM, world.places_change(), PAIRS)
+    commit(store, SYSTEM, Change(dataset="institutions", frame=world.institutions()), PAIRS)
+    commit(store, SYSTEM, world.figures_change(world.figures("2026-09", "2026-10")), PAIRS)
     return store
 
 
@@ -33,7 +35,7 @@ def ids(unit: Unit, text: str, limit: int = 10) -> list[str]:
 
 
 def test_an_empty_store_says_so(store: Store) -> None:
-    with store.unit() as unit:
+    with store.unit(SYSTEM) as unit:
         assert unit.is_empty()
         assert unit.months() == []
         assert unit.status()["places"] == {}
@@ -50,7 +52,7 @@ def test_an_empty_store_says_so(store: Store) -> None:
 
 
 def test_places(loaded: Store) -> None:
-    with loaded.unit() as unit:
+    with loaded.unit(SYSTEM) as unit:
         assert not unit.is_empty()
         village = unit.place("V04", TODAY)
         assert (village.level, village.parent_id) == (Level.VILLAGE, "A2")
@@ -64,7 +66,7 @@ def test_places(loaded: Store) -> None:
 
 
 def test_a_wrong_month_names_the_right_ones(loaded: Store) -> None:
-    with loaded.unit() as unit:
+    with loaded.unit(SYSTEM) as unit:
         with pytest.raises(DudaoError) as caught:
             unit.snapshot("2027-01")
         assert caught.value.code == "MONTH_NOT_FOUND"
@@ -101,7 +103,7 @@ SEARCHES = {
 
 
 def test_search(loaded: Store) -> None:
-    with loaded.unit() as unit:
+    with loaded.unit(SYSTEM) as unit:
         for text, found in SEARCHES.items():
             got = ids(unit, text)
             assert got[: len(found)] == found, text
@@ -116,8 +118,8 @@ def test_search_ranks_whole_before_beginning_before_inner_part(store: Store) -> 
         ("R", "城关镇", 4, "C"),
         ("S", "老城关", 5, "P"),
     )
-    commit(store, Change(dataset="places", frame=rows), PAIRS)
-    with store.unit() as unit:
+    commit(store, SYSTEM, Change(dataset="places", frame=rows), PAIRS)
+    with store.unit(SYSTEM) as unit:
         assert ids(unit, "城") == ["C", "R", "Q"]
         assert ids(unit, "城关") == ["Q", "R", "S"]
         assert ids(unit, "城关", limit=2) == ["Q", "R"]
@@ -126,14 +128,14 @@ def test_search_ranks_whole_before_beginning_before_inner_part(store: Store) -> 
 
 def test_search_knows_only_places_of_the_day(loaded: Store) -> None:
     closed = world.place_rows(("V00", "平舒村", 5, "A1"), valid_to="2026-10-01")
-    commit(loaded, Change(dataset="places", frame=closed.assign(valid_from=pd.NaT)), PAIRS)
-    with loaded.unit() as unit:
+    commit(loaded, SYSTEM, Change(dataset="places", frame=closed.assign(valid_from=pd.NaT)), PAIRS)
+    with loaded.unit(SYSTEM) as unit:
         assert ids(unit, "平舒村") == []
         assert [p.id for p in unit.search("平舒村", 5, date(2026, 9, 30))] == ["V00"]
 
 
 def test_institutions_stand_under_every_place_above_them(loaded: Store) -> None:
-    with loaded.unit() as unit:
+    with loaded.unit(SYSTEM) as unit:
         for place_id, found in (
             ("C", ["I1", "I2", "I3"]), ("A", ["I1", "I2"]), ("V00", ["I1"]), ("B2", []),
         ):  # fmt: skip
@@ -145,7 +147,7 @@ def test_institutions_stand_under_every_place_above_them(loaded: Store) -> None:
 
 
 def test_values_are_the_children_and_nothing_else(loaded: Store) -> None:
-    with loaded.unit() as unit:
+    with loaded.unit(SYSTEM) as unit:
         snapshot = unit.snapshot("2026-10")
         rows = unit.values(snapshot, "A")
         assert sorted(set(rows["place_id"])) == ["A1", "A2"]
@@ -157,7 +159,7 @@ def test_values_are_the_children_and_nothing_else(loaded: Store) -> None:
 
 
 def test_frames_for_the_loaders(loaded: Store) -> None:
-    with loaded.unit() as unit:
+    with loaded.unit(SYSTEM) as unit:
         places = unit.place_frame()
         assert list(places.columns) == [
             "id", "name", "level", "parent_id", "path", "valid_from", "valid_to",
@@ -173,9 +175,9 @@ def test_frames_for_the_loaders(loaded: Store) -> None:
 
 def test_status(loaded: Store) -> None:
     own = world.figures("2026-10", base=999.0, place_ids=("A1",))
-    commit(loaded, world.figures_change(own), PAIRS)
+    commit(loaded, SYSTEM, world.figures_change(own), PAIRS)
     loaded.set_meta("demonstration", "1")
-    with loaded.unit() as unit:
+    with loaded.unit(SYSTEM) as unit:
         status = unit.status()
     assert status["places"] == {"city": 1, "county": 2, "township": 4, "village": 12}
     assert status["without_polygon"] == {"city": 1, "county": 2, "township": 4}
@@ -187,25 +189,25 @@ def test_status(loaded: Store) -> None:
     assert status["quality_flags"] == {"month": "2026-10", "places_disagreeing": 1}
     assert (status["demonstration"], status["root"], status["roots"]) == (True, "C", 1)
     assert [batch["id"] for batch in status["batches"]] == [4, 3, 2, 1]
-    assert status["schema"] == "0001"
+    assert status["schema"] == HEAD
 
 
 def test_the_root_is_the_highest_place_with_most_below(store: Store) -> None:
     rows = world.place_rows(
         ("L", "甲县", 3, None), ("M", "乙县", 3, None), ("N", "镇", 4, "M"), ("O", "村", 5, None)
     )
-    commit(store, Change(dataset="places", frame=rows), PAIRS)
-    with store.unit() as unit:
+    commit(store, SYSTEM, Change(dataset="places", frame=rows), PAIRS)
+    with store.unit(SYSTEM) as unit:
         assert unit.root().id == "M"
         assert unit.status()["roots"] == 3
 
 
 def test_a_unit_sees_one_state_throughout(loaded: Store) -> None:
-    with loaded.unit() as unit:
+    with loaded.unit(SYSTEM) as unit:
         before = unit.snapshot("2026-10")
-        commit(loaded, world.figures_change(world.figures("2026-10", base=500)), PAIRS)
+        commit(loaded, SYSTEM, world.figures_change(world.figures("2026-10", base=500)), PAIRS)
         assert unit.snapshot("2026-10") == before
-    with loaded.unit() as unit:
+    with loaded.unit(SYSTEM) as unit:
         assert unit.snapshot("2026-10").version == before.version + 1
 
 
@@ -221,9 +223,9 @@ def test_many_ids_are_asked_for_in_pieces(store: Store) -> None:
     count = 2_500
     villages = [(f"W{number:05d}", f"村{number}", 5, "C") for number in range(count)]
     rows = world.place_rows(("C", "市", 2, None), *villages)
-    commit(store, Change(dataset="places", frame=rows), PAIRS)
+    commit(store, SYSTEM, Change(dataset="places", frame=rows), PAIRS)
     wanted = [village[0] for village in villages]
-    with store.unit() as unit:
+    with store.unit(SYSTEM) as unit:
         assert [place.id for place in unit.places(np.array(wanted), TODAY)] == wanted
         assert unit.known_ids(wanted) == set(wanted)
         assert unit.shapes(wanted, TODAY) == {}
@@ -231,6 +233,6 @@ def test_many_ids_are_asked_for_in_pieces(store: Store) -> None:
 
 
 def test_every_village_has_its_own_shape(loaded: Store) -> None:
-    with loaded.unit() as unit:
+    with loaded.unit(SYSTEM) as unit:
         assert len({shape.wkb for shape in unit.shapes(VILLAGES, TODAY).values()}) == 12
         assert unit.shapes(VILLAGES, date(1899, 1, 1)) == {}

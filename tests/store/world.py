@@ -85,7 +85,7 @@ def figures(
 
 def figures_change(frame: pd.DataFrame, file: str = "figures.csv") -> Change:
     """Figures as a file brings them."""
-    return Change(dataset="figures", frame=frame, file=file, sha256="ab", operator="测试")
+    return Change(dataset="figures", frame=frame, file=file, sha256="ab")
 
 
 def institutions() -> pd.DataFrame:

@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 from hypothesis import settings as hypothesis_settings
 
+from dashboard.access import SYSTEM, Actor, Grant, Role
+from dashboard.accounts.model import SignedIn
 from dashboard.demo.service import prepare_demo
 from dashboard.settings import Settings
 from dashboard.store import Store, Unit
-from dashboard.ui import caches, texts
+from dashboard.ui import caches, session, texts
 
 hypothesis_settings.register_profile("untimed", deadline=None)
 hypothesis_settings.load_profile("untimed")
@@ -42,8 +44,17 @@ def configured(demo_directory: Path) -> Iterator[Settings]:
 @pytest.fixture
 def unit(configured: Settings) -> Iterator[Unit]:
     """Reads of the demonstration."""
-    with caches.store().unit() as opened:
+    with caches.store().unit(SYSTEM) as opened:
         yield opened
+
+
+@pytest.fixture(autouse=True)
+def administrator() -> Iterator[SignedIn]:
+    """Pages are run by somebody who may see everything, unless a test says who else."""
+    who = Actor("account:tests", "测试员", grants=(Grant(Role.ADMINISTRATOR),))
+    found = SignedIn("tests", "tests", who, False)
+    with session.provide(lambda: found):
+        yield found
 
 
 @pytest.fixture(autouse=True)

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from dashboard.access import SYSTEM
 from dashboard.coverage import registry
 from dashboard.settings import Settings
 from dashboard.store import Store
@@ -47,8 +48,8 @@ def long(tmp_path: Path) -> Iterator[None]:
         ],
         columns=["place_id", "month", "measure", "value"],
     ).assign(source="reported")
-    commit(store, Change(dataset="places", frame=places), registry.pairs())
-    commit(store, Change(dataset="figures", frame=figures), registry.pairs())
+    commit(store, SYSTEM, Change(dataset="places", frame=places), registry.pairs())
+    commit(store, SYSTEM, Change(dataset="figures", frame=figures), registry.pairs())
     store.close()
     caches.configure(Settings(data=tmp_path))
     yield

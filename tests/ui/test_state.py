@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dashboard.access import SYSTEM
 from dashboard.coverage import registry
 from dashboard.store import Store, Unit
 from dashboard.store.commit import commit
@@ -120,8 +121,8 @@ def test_a_clinic_is_not_opened_in_a_month_without_its_village(tmp_path: Path) -
         Change(dataset="institutions", frame=pd.DataFrame([clinic | {"lon": 1.0, "lat": 1.0}])),
         Change(dataset="figures", frame=figures),
     ):
-        commit(store, change, registry.pairs())
-    with store.unit() as opened:
+        commit(store, SYSTEM, change, registry.pairs())
+    with store.unit(SYSTEM) as opened:
         before = state.parse({"site": "c", "month": "2025-12"}, opened)
         after = state.parse({"site": "c", "month": "2026-01"}, opened)
     store.close()

@@ -16,6 +16,7 @@ from loaders.registry import measures
 ROOT = Path(__file__).parents[2]
 SOURCES = {
     "dashboard/ui": [("**.py", "python"), ("templates/**.html", "jinja2.ext:babel_extract")],
+    "dashboard/gate": [("**.py", "python"), ("templates/**.html", "jinja2.ext:babel_extract")],
     "pages": [("**.py", "python")],
 }
 

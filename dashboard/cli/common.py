@@ -1,0 +1,103 @@
+"""What every command shares: the data directory, who acts, JSON, errors and exit codes."""
+
+from __future__ import annotations
+
+import getpass
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from dashboard import access
+from dashboard.access import Actor
+from dashboard.settings import Settings
+from dashboard.store import Store
+from geodata.errors import DudaoError
+
+DataOption = Annotated[
+    Path | None, typer.Option("--data", help="数据目录(也可用环境变量 DUDAO_DATA)。")
+]
+AsOption = Annotated[
+    str | None, typer.Option("--as", help="以某个账号的身份和权限执行；不写则为数据目录的管理者。")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="以 JSON 输出。")]
+
+
+class _State:
+    """What the options before the command said."""
+
+    data: Path | None = None
+    login: str | None = None
+
+
+def remember(data: Path | None, login: str | None) -> None:
+    """Keep the options that stand before the command."""
+    _State.data, _State.login = data, login
+
+
+def settings(data: Path | None) -> Settings:
+    """The settings, with the data directory of the command or of the options before it."""
+    return Settings.load(data or _State.data)
+
+
+def open_store(data: Path | None) -> Store:
+    """The store of the data directory."""
+    chosen = settings(data)
+    return Store.open(chosen.data, chosen.database_url, chosen.keys)
+
+
+def actor(store: Store, login: str | None = None) -> Actor:
+    """Who acts: the account named by ``--as``, else the operator of the data directory.
+
+    Raises:
+        DudaoError: ACCOUNT_NOT_FOUND.
+    """
+    wanted = login or _State.login
+    if wanted is None:
+        return access.operator(getpass.getuser())
+    return store.actor(wanted)
+
+
+def only_operator(login: str | None, command: str) -> Actor:
+    """The operator of the data directory, for what no account can do.
+
+    Raises:
+        DudaoError: OPERATOR_ONLY when ``--as`` was given.
+    """
+    if login or _State.login:
+        raise DudaoError(
+            "OPERATOR_ONLY",
+            f"{command} 只能由数据目录的管理者执行。",
+            "请去掉 --as 后重新执行。",
+        )
+    return access.operator(getpass.getuser())
+
+
+def print_json(document: Any) -> None:
+    """Print a document as JSON."""
+    typer.echo(json.dumps(document, ensure_ascii=False, indent=2, allow_nan=False))
+
+
+def fail(error: DudaoError, as_json: bool) -> NoReturn:
+    """Say an error and leave with its exit code."""
+    if as_json:
+        print_json({"error": error.as_dict()})
+    typer.echo(f"错误 {error.code}：{error.message}{error.remedy}", err=True)
+    raise typer.Exit(error.exit_code)
+
+
+@contextmanager
+def reporting(as_json: bool) -> Iterator[None]:
+    """Turn a DudaoError into its message and exit code."""
+    try:
+        yield
+    except DudaoError as error:
+        fail(error, as_json)
+
+
+def progress(line: str) -> None:
+    """Tell the person who waits, beside the output."""
+    typer.echo(line, err=True)

@@ -1,0 +1,1 @@
+"""What stands before everything the server answers: who asks, from where, and for what."""

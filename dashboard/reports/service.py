@@ -1,0 +1,130 @@
+"""Exports: what leaves the program as a file, suppressed, audited, with nothing live in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from dashboard.access import Actor, Kind, acts, check
+from dashboard.coverage import service as coverage
+from dashboard.coverage.model import Layer, View
+from dashboard.privacy import suppress
+from dashboard.privacy.suppress import INSIDE, LEAVING, Shown
+from dashboard.reports import problems, tables
+from dashboard.reports.files import export
+from dashboard.reports.model import Export, Format, local_now
+from dashboard.reports.problems import RejectedRow
+from dashboard.store import Store
+from dashboard.store.model import Pair, Snapshot
+from geodata.errors import SystemProblem
+from loaders.model import Issue
+
+
+@acts("figures.export")
+def children_table(store: Store, actor: Actor, view: View, *, leaving: bool, format: str) -> Export:
+    """The table of a view as a file, for use inside the county or for taking it out.
+
+    What is left out is decided on the whole tree of the month, whatever part is exported and
+    whoever asks, so that exports of different places and levels cannot be played off against each
+    other. The export is audited before it is handed out.
+
+    Raises:
+        NotAllowed: the actor may export nowhere.
+        DudaoError: FORMAT_UNKNOWN; LAYER_NOT_FOUND, MONTH_NOT_FOUND; PLACE_NOT_FOUND, no such place
+            where the actor may export.
+        SystemProblem: FIGURES_INCONSISTENT, the stored sums do not add up.
+    """
+    wanted = Format.parse(format)
+    with store.unit(actor, "figures.export") as unit:
+        table = coverage.table(unit, view)
+        before = coverage.previous_month(view.month)
+        months = [unit.snapshot(view.month)]
+        months += [unit.snapshot(before)] if before in unit.months() else []
+    threshold = LEAVING if leaving else INSIDE
+    patterns = [_pattern(store, snapshot, table.layer, threshold) for snapshot in months]
+    disclosure = tables.Disclosure(threshold, patterns[0], {} if len(patterns) < 2 else patterns[1])
+    sheet = tables.children(table, disclosure, by=_name(actor), at=local_now(), leaving=leaving)
+    made = export([sheet], (table.place.name, table.layer.title, view.month), wanted)
+    store.record(
+        actor,
+        "figures.export",
+        at=table.place.id,
+        details={
+            "layer": table.layer.id,
+            "month": view.month,
+            "version": table.version,
+            "format": wanted.value,
+            "leaving": leaving,
+            "threshold": threshold,
+            "rows": len(sheet.rows),
+            "left_out": tables.left_out(sheet),
+        },
+    )
+    return made
+
+
+def _name(actor: Actor) -> str:
+    """Who exported, for the heading; a login of the operating system stays in the audit."""
+    return actor.name if actor.kind is Kind.USER else "本机操作员"
+
+
+def _pattern(store: Store, snapshot: Snapshot, layer: Layer, threshold: int) -> dict[str, Shown]:
+    """What is left out of a layer in a month, by place; places shown whole are not listed."""
+    personal = (tables.is_personal(layer.numerator), tables.is_personal(layer.denominator))
+    if not any(personal):
+        return {}
+    rows = store.snapshots.whole(
+        snapshot, coverage.SOURCE, Pair(layer.numerator, layer.denominator)
+    )
+    try:
+        found = suppress.suppress(
+            suppress.parents(rows["place_id"], rows["parent_id"]),
+            rows["numerator"].to_numpy(np.float64),
+            rows["denominator"].to_numpy(np.float64),
+            threshold,
+            share=tables.is_share(layer),
+            personal=personal,
+        )
+    except ValueError as error:
+        raise SystemProblem(
+            "FIGURES_INCONSISTENT",
+            f"{snapshot.month} 的“{layer.title}”各级合计不一致，不能判断哪些数字可以导出。",
+            "请管理员运行 python -m dashboard publish 重新汇总后再试。",
+        ) from error
+    hidden = np.flatnonzero(found.shown)
+    ids = rows["place_id"].to_numpy()
+    return {ids[at]: Shown(found.shown[at]) for at in hidden}
+
+
+@acts("data.check")
+def rejected_rows(
+    actor: Actor, file: str, rows: Iterable[RejectedRow], issues: Iterable[Issue]
+) -> Export:
+    """The rows of an uploaded file that could not be taken, as a workbook with the reasons.
+
+    Args:
+        file: the uploaded file's name, for the heading and the name of the workbook.
+        rows: any rows of the file; those without an error are passed over.
+        issues: of the whole file.
+
+    Raises:
+        NotAllowed
+        DudaoError: NOTHING_REJECTED, no row has an error.
+    """
+    check(actor, "data.check")
+    found = problems.rejected(file, rows, issues)
+    return export(found, (file.rpartition(".")[0] or file, "未导入的行"), Format.XLSX)
+
+
+@acts("data.check")
+def issue_list(actor: Actor, file: str, issues: Iterable[Issue], format: str) -> Export:
+    """Every issue of an uploaded file.
+
+    Raises:
+        NotAllowed
+        DudaoError: FORMAT_UNKNOWN, or TOO_MANY_ROWS for a Word document.
+    """
+    check(actor, "data.check")
+    stem = file.rpartition(".")[0] or file
+    return export([problems.listed(file, issues)], (stem, "问题清单"), Format.parse(format))

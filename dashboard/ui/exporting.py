@@ -1,0 +1,81 @@
+"""Taking a table along: asked for, made, audited, and offered under our own address."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import streamlit as st
+
+from dashboard.coverage.model import View
+from dashboard.reports import service
+from dashboard.reports.model import Format
+from dashboard.ui import blocks, caches, downloads, escape, session
+from dashboard.ui.texts import _
+from geodata.errors import DudaoError
+
+_OPEN = "export_open"
+"""Session entry: the view whose export was asked for."""
+_MADE = "export_made"
+"""Session entry: what was made last: view, address, name; or the error."""
+
+
+def show(view: View) -> None:
+    """The button under a view's table and, once pressed, the choices and the finished file."""
+    if not session.actor().may("figures.export"):
+        return
+    if st.session_state.get(_OPEN) != view:
+        st.button(
+            _("导出表格"),
+            key="export-open",
+            icon=":material/download:",
+            on_click=partial(st.session_state.update, {_OPEN: view, _MADE: None}),
+        )
+        return
+    with st.container(key="export", border=True):
+        leaving = st.radio(
+            _("用途"),
+            (False, True),
+            key="export-leaving",
+            format_func=lambda out: _("报送县外") if out else _("县内使用"),
+            horizontal=True,
+            help=_("人数很少的单元格不列出：县内少于 5 人，报送县外少于 10 人。"),
+        )
+        chosen = st.segmented_control(
+            _("格式"),
+            [kind.value for kind in Format],
+            key="export-format",
+            default=Format.XLSX.value,
+            required=True,
+            format_func={"xlsx": "Excel", "csv": "CSV", "docx": "Word"}.__getitem__,
+        )
+        with st.container(key="export-buttons", horizontal=True, gap="small"):
+            st.button(
+                _("生成文件"),
+                key="export-make",
+                type="primary",
+                on_click=partial(_make, view, leaving, chosen),
+            )
+            st.button(
+                _("取消"),
+                key="export-close",
+                on_click=partial(st.session_state.update, {_OPEN: None}),
+            )
+        made = st.session_state.get(_MADE)
+        if isinstance(made, DudaoError):
+            st.error(f"{escape.markdown(made.message)}{escape.markdown(made.remedy)}")
+        elif made is not None:
+            address, name = made
+            st.html(blocks.render("download.html", href=address, name=name))
+
+
+def _make(view: View, leaving: bool, chosen: str) -> None:
+    who = session.current()
+    try:
+        made = service.children_table(
+            caches.store(), who.actor, view, leaving=leaving, format=chosen
+        )
+        address = downloads.offer(who.session_id, made.name, made.media_type, made.body)
+    except DudaoError as error:
+        st.session_state[_MADE] = error
+        return
+    st.session_state[_MADE] = address, made.name

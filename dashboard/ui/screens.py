@@ -1,0 +1,87 @@
+"""The screens: which there are and who may open them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import streamlit as st
+from streamlit.navigation.page import StreamlitPage
+
+from dashboard import access
+from dashboard.access import Actor
+from dashboard.ui.texts import page_name
+from geodata.errors import DudaoError
+
+
+@dataclass(frozen=True, slots=True)
+class Screen:
+    """One page file.
+
+    Attributes:
+        name: of the file in ``pages/`` and in the address.
+        title: in Chinese; the key of its translation.
+        icon: of Material Symbols.
+        actions: who may do one of these anywhere may open it.
+    """
+
+    name: str
+    title: str
+    icon: str
+    actions: tuple[str, ...]
+
+    def open_to(self, actor: Actor) -> bool:
+        """Whether somebody may open it."""
+        return any(actor.may(action_id) for action_id in self.actions)
+
+
+SCREENS = {
+    screen.name: screen
+    for screen in (
+        Screen("map", "一张图", "map", ("places.view",)),
+        Screen("data", "数据", "upload_file", ("data.check", "data.batches")),
+        Screen(
+            "admin",
+            "管理",
+            "admin_panel_settings",
+            (
+                "accounts.view", "sessions.view", "audit.search", "persons.trace", "backup.make",
+                "store.check",
+            ),
+        ),
+    )
+}  # fmt: skip
+
+
+def pages(actor: Actor) -> list[StreamlitPage]:
+    """The pages somebody may open, as ``st.navigation`` takes them.
+
+    Raises:
+        NotAllowed: none at all.
+    """
+    found = [
+        st.Page(
+            f"../pages/{screen.name}.py",
+            title=page_name(screen.title),
+            url_path=screen.name,
+            default=screen.name == "map",
+        )
+        for screen in SCREENS.values()
+        if screen.open_to(actor)
+    ]
+    if not found:
+        access.check(actor, "places.view")
+    return found
+
+
+def require(name: str, actor: Actor) -> None:
+    """Refuse a page to who may not open it, however its script came to run.
+
+    Raises:
+        DudaoError: PAGE_NOT_ALLOWED.
+    """
+    if not SCREENS[name].open_to(actor):
+        raise DudaoError(
+            "PAGE_NOT_ALLOWED",
+            f"您没有打开“{SCREENS[name].title}”页面的权限。",
+            "如确需使用，请联系系统管理员授权。",
+        )

@@ -1,0 +1,1 @@
+"""What a file that has taken over the reading process would try; runs in that process."""
