@@ -19,7 +19,7 @@ from tests.privacy import world
 from tests.security.client import Client
 from tests.security.served import PASSWORD
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 OPERATOR = operator("tests")
 WITHIN_MS = 30_000

@@ -18,7 +18,7 @@ from tests.browser.data_screen import DataScreen
 from tests.browser.serving import serving
 from tests.security.client import Client
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 COUNTY = "131025000000"
 VILLAGE, OTHER = "131025100201", "131025100202"

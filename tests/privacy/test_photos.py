@@ -117,6 +117,7 @@ def faces_found(photo: Image.Image) -> int:
     return len(detector.detectMultiScale(grey, 1.1, 5, minSize=(60, 60)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("mirrored", "turn"), [(False, 0), (True, 0), (False, 15)])
 def test_without_consent_no_face_is_left(mirrored: bool, turn: int) -> None:
     photo = astronaut()
@@ -144,6 +145,7 @@ def test_a_face_is_gone_for_good() -> None:
     ).mean() / 3  # fmt: skip
 
 
+@pytest.mark.slow
 def test_every_face_of_a_group_is_covered() -> None:
     group = Image.new("RGB", (1600, 900), "white")
     for left, top, side in ((0, 0, 512), (600, 300, 400), (1100, 100, 450)):

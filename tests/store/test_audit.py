@@ -233,6 +233,7 @@ def test_a_verification_amid_appending_raises_no_false_alarm(store: Store) -> No
     assert found[-1].broken is None and verified(store).rows >= found[-1].rows >= 25
 
 
+@pytest.mark.slow
 def test_kill_minus_nine_never_breaks_the_chain(
     tmp_path: Path, database_url: str | None, open_store: OpenStore
 ) -> None:
