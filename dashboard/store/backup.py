@@ -37,6 +37,8 @@ _STAGING = "backup-"
 _INCOMING = "restoring-"
 _REPLACED = "replaced-"
 _FILES = ("observations", "snapshots", "store_id")
+_LEAVING_S = 2.0
+"""How long a closed connection may still be listed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,8 +337,12 @@ class _Target:
                 "请在原来的数据目录上恢复。",
             )
         self._engine.dispose()
-        if self._used():
-            raise _in_use()
+        # PostgreSQL lists a connection for a moment after its program has closed it.
+        give_up = time.monotonic() + _LEAVING_S
+        while self._used():
+            if time.monotonic() > give_up:
+                raise _in_use()
+            time.sleep(0.05)
 
     def _used(self) -> bool:
         if self._postgres:

@@ -12,8 +12,9 @@ import shapely
 
 from dashboard.access import SYSTEM
 from dashboard.store import Store
-from dashboard.store.commit import KEPT_VERSIONS, commit, ensure_snapshots
+from dashboard.store.commit import commit, ensure_snapshots
 from dashboard.store.model import BatchState, Change, Pair, month_end
+from dashboard.store.publish import KEPT_VERSIONS
 from geodata.coverage_shapes import gaps_and_overlaps
 from geodata.errors import DudaoError
 from tests.conftest import OpenStore

@@ -138,7 +138,15 @@ def test_a_load_says_that_it_waits_and_gives_up_in_the_end(store: Store) -> None
     assert commit(store, SYSTEM, world.figures_change(world.figures(*MONTHS)), PAIRS).batch == 2
 
 
-def test_ctrl_c_leaves_nothing_behind(store: Store) -> None:
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Ctrl-C interrupts, also where the tests were started in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_ctrl_c_leaves_nothing_behind(store: Store, interruptible: None) -> None:
     commit(store, SYSTEM, world.places_change(), PAIRS)
 
     def interrupt(line: str) -> None:
