@@ -31,7 +31,16 @@ from loaders.readers.problem import ReadProblem
 from loaders.readers.suffix import Content, wrong_format
 from loaders.table import UNNAMED_CRS, Factor, RawSheet
 
-_PROBLEMS = (DataLayerError, DataSourceError, FeatureError, FieldError, GeometryError)
+# The last two: pyogrio over a coordinate system whose text is no text.
+_PROBLEMS = (
+    DataLayerError,
+    DataSourceError,
+    FeatureError,
+    FieldError,
+    GeometryError,
+    UnicodeDecodeError,
+    UnboundLocalError,
+)
 _GEOPACKAGE = (b"GPKG", b"GP10", b"GP11")
 _APPLICATION_ID = slice(68, 72)
 _SHP_MAGIC = b"\x00\x00\x27\x0a"
@@ -119,7 +128,7 @@ def read_geopackage(data: bytes, layer: str | None) -> RawSheet:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)
             layers = pyogrio.list_layers(path)
-    except (*_PROBLEMS, UnicodeDecodeError) as error:
+    except _PROBLEMS as error:
         raise _unreadable(error) from error
     names = [str(name) for name, _ in layers]
     shaped = [str(name) for name, kind in layers if kind is not None]
@@ -248,7 +257,7 @@ def _layer(path: str, layer: str | None, name: str | None, encoding: str | None)
             meta, _, shapes, fields = pyogrio.raw.read(
                 path, layer=layer, encoding=encoding, force_2d=True, datetime_as_string=True
             )
-        except (*_PROBLEMS, UnicodeDecodeError, ValueError) as error:
+        except (*_PROBLEMS, ValueError) as error:
             raise _unreadable(error) from error
         geometries = (
             None
