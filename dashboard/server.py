@@ -30,14 +30,13 @@ from dashboard.coverage import registry
 from dashboard.coverage.model import View
 from dashboard.demo import accounts as demonstration
 from dashboard.gate import oidc, page, signin
-from dashboard.gate.door import ANY_ADDRESS
 from dashboard.gate.downloads import download
 from dashboard.gate.middleware import Gate
 from dashboard.gate.refusals import refused
 from dashboard.gate.signout import sign_out
 from dashboard.gate.sockets import MESSAGE_BYTES
 from dashboard.intake import desk
-from dashboard.settings import Settings
+from dashboard.settings import ANY_ADDRESS, Settings
 from dashboard.store.commit import ensure_snapshots
 from dashboard.store.unit import Unit
 from dashboard.ui import caches, frame, state
@@ -113,11 +112,10 @@ def serve(settings: Settings, host: str, port: int, script: Path = APP_SCRIPT) -
 
 def _announce(settings: Settings) -> None:
     """Say where the site is and, while it has no administrator, how to become one."""
-    # Listening everywhere is no address to type; the machine itself always has one.
-    host = "127.0.0.1" if settings.host in ANY_ADDRESS else settings.host
-    address = settings.public_url or f"http://{host}:{settings.port}"
-    print(f"督导一张图 {address}", flush=True)
-    link = accounts.first_link(caches.store(), address) if settings.password_sign_in else None
+    print(f"督导一张图 {settings.address}", flush=True)
+    link = (
+        accounts.first_link(caches.store(), settings.address) if settings.password_sign_in else None
+    )
     if link is not None:
         print("还没有系统管理员。请在 24 小时内打开下面的链接，设置管理员口令：", flush=True)
         print(link, flush=True)

@@ -27,6 +27,8 @@ from dashboard.access import Role
 from geodata.errors import SystemProblem
 
 SETTINGS_FILE = "dudao.toml"
+ANY_ADDRESS = frozenset({"0.0.0.0", "::", ""})
+"""What ``host`` is to listen on every address."""
 
 
 class Tiles(StrEnum):
@@ -128,6 +130,19 @@ class Settings(BaseSettings):
         if not self.password_sign_in and self.oidc_issuer is None:
             raise ValueError("关闭 password_sign_in 之前须先设置 oidc_issuer")
         return self
+
+    @property
+    def address(self) -> str:
+        """Where this machine finds the site: the public address, else host and port.
+
+        Listening everywhere is no address to type; the machine itself always has one.
+        """
+        host = "127.0.0.1" if self.host in ANY_ADDRESS else self.host
+        return self.site(f"{host}:{self.port}")
+
+    def site(self, host: str) -> str:
+        """The address people reach the site under: the public one, else ``host`` as they asked."""
+        return (self.public_url or f"http://{host}").rstrip("/")
 
     @property
     def secure(self) -> bool:

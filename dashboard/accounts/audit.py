@@ -157,9 +157,7 @@ def verify(store: Store, actor: Actor, progress: Callable[[int], None] | None = 
         NotAllowed: audited.
         SystemProblem: KEY_MISSING.
     """
-    if not actor.may("audit.verify"):
-        store.record(actor, "audit.verify", outcome=Outcome.DENIED)
-        raise NotAllowed("audit.verify")
+    store.require(actor, "audit.verify")
     found = audit.verify(store.engine, store.keys, progress)
     told: dict[str, str | int] = {"rows": found.rows}
     if found.broken is not None:

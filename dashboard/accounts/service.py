@@ -17,7 +17,6 @@ from dashboard.access import (
     SYSTEM,
     Actor,
     Kind,
-    NotAllowed,
     Role,
     Scope,
     acts,
@@ -159,9 +158,7 @@ def sessions(store: Store, actor: Actor) -> list[SessionInfo]:
 
 @contextmanager
 def _reading(store: Store, actor: Actor, action_id: str) -> Iterator[tuple[Any, Scope]]:
-    if not actor.may(action_id):
-        store.record(actor, action_id, outcome=Outcome.DENIED)
-        raise NotAllowed(action_id)
+    store.require(actor, action_id)
     with database.reading(store.engine, EVERYTHING) as connection:
         yield connection, actor.scope(action_id)
 

@@ -158,10 +158,8 @@ def _day(text: str | None) -> date | None:
 
 def _tell(link: Link, data: Path | None) -> None:
     """Say the link whole when the site's address is known, else its path."""
-    chosen = settings(data)
-    base = (chosen.public_url or f"http://{chosen.host}:{chosen.port}").rstrip("/")
     typer.echo(f"账号 {link.login}:请在 24 小时内打开下面的链接设置口令，链接只能使用一次。")
-    typer.echo(base + link.path)
+    typer.echo(settings(data).address + link.path)
 
 
 def _line(each: Account) -> str:

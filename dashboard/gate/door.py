@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from dashboard.settings import Settings
+from dashboard.settings import ANY_ADDRESS, Settings
 
 LOCAL_NAMES = ("localhost", "127.0.0.1", "[::1]")
-ANY_ADDRESS = frozenset({"0.0.0.0", "::", ""})
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 

@@ -221,9 +221,7 @@ class _Provider:
 
     def _site(self, request: Request) -> str:
         """The site's own address; the gate has checked ``Host``."""
-        if self._settings.public_url:
-            return self._settings.public_url.rstrip("/")
-        return f"http://{request.headers['host']}"
+        return self._settings.site(request.headers["host"])
 
     def _sent(self, request: Request) -> dict[str, str]:
         kept = request.scope.get("session", {})

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 from anyio import CapacityLimiter, to_thread
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
@@ -30,6 +30,7 @@ from dashboard.store import Store
 from dashboard.store import accounts as rows
 from dashboard.ui import texts
 from dashboard.ui.assets import asset_url
+from dashboard.ui.blocks import environment
 from dashboard.ui.texts import _
 from geodata.errors import DudaoError, SystemProblem
 
@@ -71,16 +72,7 @@ class Notice:
 
 @cache
 def _environment() -> Environment:
-    made = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        auto_reload=False,
-    )
-    made.globals.update(_=texts._, t=texts, asset=asset_url)
-    return made
+    return environment(TEMPLATES, asset=asset_url)
 
 
 def routes(store: Store, settings: Settings) -> list[BaseRoute]:

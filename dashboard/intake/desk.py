@@ -18,7 +18,6 @@ from typing import IO, Any, TypeVar, cast
 import numpy as np
 
 from dashboard.access import Actor, acts
-from dashboard.access import check as check_access
 from dashboard.intake import loading, service
 from dashboard.intake.issues import IssueIndex
 from dashboard.intake.jobs import Board, Job, Pace, Stopped, turn
@@ -114,7 +113,7 @@ def receive(store: Store, actor: Actor, name: str, stream: IO[bytes], most_bytes
         DudaoError: UPLOAD_TOO_LARGE, UPLOADS_TOO_MANY.
         SystemProblem: UPLOAD_NOT_KEPT.
     """
-    _allow(store, actor, "data.check")
+    store.require(actor, "data.check")
     shelf = _shelf(store)
     sweep(store)
     if sum(upload.owner == actor.id for upload in shelf.all()) >= MOST_IN_HAND:
@@ -133,7 +132,7 @@ def uploads(store: Store, actor: Actor) -> list[Upload]:
     Raises:
         NotAllowed
     """
-    _allow(store, actor, "data.check")
+    store.require(actor, "data.check")
     sweep(store)
     mine = [upload for upload in _shelf(store).all() if upload.owner == actor.id]
     return sorted(mine, key=lambda upload: (upload.received, upload.id))
@@ -147,7 +146,7 @@ def upload(store: Store, actor: Actor, upload_id: str) -> Upload:
         NotAllowed
         DudaoError: UPLOAD_NOT_FOUND; somebody else's upload is answered the same, and audited.
     """
-    _allow(store, actor, "data.check")
+    store.require(actor, "data.check")
     return _own(store, actor, upload_id, "data.check")
 
 
@@ -159,7 +158,7 @@ def discard(store: Store, actor: Actor, upload_id: str) -> None:
         NotAllowed
         DudaoError: UPLOAD_NOT_FOUND.
     """
-    _allow(store, actor, "data.check")
+    store.require(actor, "data.check")
     found = _own(store, actor, upload_id, "data.check")
     _board.forget(_place(store), found.id)
     _checks.forget(_place(store), found.id)
@@ -189,7 +188,7 @@ def begin_check(store: Store, actor: Actor, upload_id: str, request: Request) ->
             CHOICE_NOT_OFFERED, a confirmed place was not among the candidates offered or lies
             outside the actor's scope (audited).
     """
-    _allow(store, actor, "data.check")
+    store.require(actor, "data.check")
     found = _with_file(_own(store, actor, upload_id, "data.check"))
     request = replace(request, name=found.name)
     if request.confirmed:
@@ -240,7 +239,7 @@ def job_of(store: Store, actor: Actor, upload_id: str) -> Job[object] | None:
         NotAllowed
         DudaoError: UPLOAD_NOT_FOUND.
     """
-    _allow(store, actor, "data.check")
+    store.require(actor, "data.check")
     return _board.of(_place(store), _own(store, actor, upload_id, "data.check").id)
 
 
@@ -265,7 +264,7 @@ def rejected_rows(store: Store, actor: Actor, upload_id: str) -> Export:
         NotAllowed
         DudaoError: UPLOAD_NOT_FOUND; NOTHING_REJECTED.
     """
-    _allow(store, actor, "data.check")
+    store.require(actor, "data.check")
     found = _own(store, actor, upload_id, "data.check")
     kept = _shelf(store).rejected(found)
     if kept is not None:
@@ -282,7 +281,7 @@ def issue_list(store: Store, actor: Actor, upload_id: str, format: Format) -> Ex
         NotAllowed
         DudaoError: UPLOAD_NOT_FOUND; UPLOAD_DONE.
     """
-    _allow(store, actor, "data.check")
+    store.require(actor, "data.check")
     found = _own(store, actor, upload_id, "data.check")
     checked = check(store, actor, upload_id, found.request)
     return reports.issue_list(actor, found.name, checked.report.issues, format)
@@ -308,7 +307,7 @@ def confirm(
         NotAllowed
         DudaoError: UPLOAD_NOT_FOUND, UPLOAD_BUSY, UPLOAD_DONE, NOTHING_CHOSEN.
     """
-    _allow(store, actor, "data.load")
+    store.require(actor, "data.load")
     if not orders:
         raise DudaoError("NOTHING_CHOSEN", "没有选择要导入的文件。", "请先选择文件。")
     found = [_with_file(_own(store, actor, order.upload_id, "data.load")) for order in orders]
@@ -343,7 +342,7 @@ def undo(store: Store, actor: Actor, batch_id: int, pairs: Iterable[Pair]) -> Jo
         DudaoError: UPLOAD_BUSY, it is being taken back already. The job's error is what
             ``dashboard.store.undo.undo`` raises.
     """
-    _allow(store, actor, "data.undo")
+    store.require(actor, "data.undo")
     wanted = tuple(pairs)
 
     def work(job: Job[UndoResult]) -> UndoResult:
@@ -363,7 +362,7 @@ def undo_job(store: Store, actor: Actor, batch_id: int) -> Job[object] | None:
     Raises:
         NotAllowed
     """
-    _allow(store, actor, "data.undo")
+    store.require(actor, "data.undo")
     job = _board.of(_place(store), _batch_key(batch_id))
     return job if job is not None and job.about == actor.id else None
 
@@ -381,13 +380,6 @@ def _shelf(store: Store) -> Shelf:
 
 def _place(store: Store) -> str:
     return str(store.directory)
-
-
-def _allow(store: Store, actor: Actor, action_id: str) -> None:
-    """Refuse, and audit, an actor who may not do an action anywhere."""
-    if not actor.may(action_id):
-        store.record(actor, action_id, outcome=audit.Outcome.DENIED)
-    check_access(actor, action_id)
 
 
 def _own(store: Store, actor: Actor, upload_id: str, action_id: str) -> Upload:

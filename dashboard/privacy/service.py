@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
 
-from dashboard.access import ACTIONS, Actor, NotAllowed, acts
+from dashboard.access import ACTIONS, Actor, acts
 from dashboard.privacy.model import (
     KEY_FORM,
     Access,
@@ -28,7 +28,6 @@ from dashboard.privacy.model import (
 )
 from dashboard.store import Store, erasures
 from dashboard.store import persons as register
-from dashboard.store.audit import Outcome
 from dashboard.store.model import Erasure, Person, PersonRow
 from dashboard.store.store import Command, paths_of
 from geodata.errors import DudaoError, SystemProblem
@@ -268,9 +267,7 @@ def register_of(store: Store, actor: Actor) -> Callable[[Sequence[str]], list[tu
     Raises:
         NotAllowed: who loads nothing could only use it to find out who is registered; audited.
     """
-    if not actor.may("data.check"):
-        store.record(actor, "data.check", outcome=Outcome.DENIED)
-        raise NotAllowed("data.check")
+    store.require(actor, "data.check")
 
     def answer(id_numbers: Sequence[str]) -> list[tuple[str, str]]:
         keys = [register.key_of(store.keys, number) for number in id_numbers]

@@ -391,6 +391,11 @@ def verify(engine: Engine, keys: Keys, progress: Callable[[int], None] | None = 
                 break
             if progress is not None:
                 progress(walk.seq)
+    if unusable is Break.ANCHOR_MISSING and walk.seq and walk.broken is None:
+        # The first row ever may have come in between; the anchor is written before it.
+        with suppress(AnchorUnusable):
+            read_anchor(keys)
+            return verify(engine, keys, progress)
     broken = walk.broken or walk.end(unusable)
     return Verified(walk.seq, noted.seq if noted else None, broken)
 

@@ -18,14 +18,14 @@ from filelock import FileLock, Timeout
 from sqlalchemy import Connection, Engine, select, text, update
 
 from dashboard import access
-from dashboard.access import EVERYTHING, Actor, NotAllowed, acts
+from dashboard.access import EVERYTHING, Actor, acts
 from dashboard.store import archive, audit, database, dump, erasures, images
 from dashboard.store.archive import Manifest
-from dashboard.store.audit import Outcome
 from dashboard.store.integrity import CheckResult, check
 from dashboard.store.keys import AUDIT, NAMES, Keys
 from dashboard.store.model import Progress
 from dashboard.store.publish import LOAD_TIMEOUT_S, is_disk_full, loading, quiet
+from dashboard.store.snapshots import sync_directory
 from dashboard.store.store import RESTORE_PENDING, Store
 from dashboard.store.tables import audit as audit_table
 from dashboard.store.tables import session, sign_in_link, snapshot
@@ -106,9 +106,7 @@ def backup(
         DudaoError: BACKUP_EXISTS, AGE_MISSING, AGE_FAILED.
         SystemProblem: LOAD_BUSY, BACKUP_BUSY, BACKUP_UNWRITABLE, DISK_FULL.
     """
-    if not actor.may(MAKE):
-        store.record(actor, MAKE, outcome=Outcome.DENIED)
-        raise NotAllowed(MAKE)
+    store.require(actor, MAKE)
     tell = progress or quiet
     out = out.expanduser().resolve()
     with _staging(store) as staging, ExitStack() as pinned:
@@ -428,7 +426,7 @@ class _Target:
             moves[database.SQLITE_FILE] = self._file
         aside = self._directory / replaced
         self._pending.write_text(replaced, encoding="ascii")
-        _sync(self._directory)
+        sync_directory(self._directory)
         for target in moves.values():
             if target.exists():
                 aside.mkdir(mode=0o700, exist_ok=True)
@@ -442,7 +440,7 @@ class _Target:
             for path in brought.iterdir():
                 if not (self._keys.directory / path.name).exists():
                     shutil.move(path, self._keys.directory / path.name)
-        _sync(self._directory)
+        sync_directory(self._directory)
         return aside.exists()
 
     def settle(self) -> int:
@@ -484,11 +482,3 @@ def _set_schema_aside(connection: Connection, name: str) -> bool:
     connection.execute(text(f"ALTER SCHEMA {quote(schema)} RENAME TO {quote(name)}"))
     connection.execute(text(f"CREATE SCHEMA {quote(schema)}"))
     return True
-
-
-def _sync(directory: Path) -> None:
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -27,9 +27,9 @@ from sqlalchemy import (
     update,
 )
 
-from dashboard.access import EVERYTHING, SYSTEM, Actor, NotAllowed, acts
+from dashboard.access import EVERYTHING, SYSTEM, Actor, acts
 from dashboard.store import database, images, persons, places, shapes
-from dashboard.store.audit import Entry, Outcome, anchor, append
+from dashboard.store.audit import Entry, anchor, append
 from dashboard.store.engine import Engine
 from dashboard.store.facts import SCHEMA
 from dashboard.store.model import (
@@ -128,9 +128,7 @@ def commit(
     """
     tell = progress or quiet
     action_id = LOADING.get(change.dataset, "data.load")
-    if not actor.may(action_id):
-        store.record(actor, action_id, details={"dataset": change.dataset}, outcome=Outcome.DENIED)
-        raise NotAllowed(action_id)
+    store.require(actor, action_id, details={"dataset": change.dataset})
     with loading(store, tell, timeout):
         if checked_against is not None:
             with database.reading(store.engine, EVERYTHING) as connection:
@@ -189,9 +187,7 @@ def ensure_snapshots(
         NotAllowed: audited.
         SystemProblem: LOAD_BUSY, DISK_FULL.
     """
-    if not actor.may("data.publish"):
-        store.record(actor, "data.publish", outcome=Outcome.DENIED)
-        raise NotAllowed("data.publish")
+    store.require(actor, "data.publish")
     wanted = tuple(pairs)
     if not _stale_months(store, wanted):
         return ()

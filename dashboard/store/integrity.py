@@ -12,10 +12,9 @@ import pyarrow.parquet as pq
 from sqlalchemy import Connection, Table, exists, func, select, text
 from sqlalchemy.exc import DBAPIError
 
-from dashboard.access import EVERYTHING, Actor, NotAllowed, acts
+from dashboard.access import EVERYTHING, Actor, acts
 from dashboard.store import audit as chain
 from dashboard.store import database, erasures, images, persons
-from dashboard.store.audit import Outcome
 from dashboard.store.engine import COLUMNS
 from dashboard.store.model import BatchState, Pair, Progress
 from dashboard.store.publish import committed_batches, pairs_hash, quiet, read_pieces, rolled
@@ -102,9 +101,7 @@ def check(store: Store, actor: Actor, progress: Progress | None = None) -> Check
         NotAllowed: audited.
         SystemProblem: KEY_MISSING.
     """
-    if not actor.may(ACTION):
-        store.record(actor, ACTION, outcome=Outcome.DENIED)
-        raise NotAllowed(ACTION)
+    store.require(actor, ACTION)
     tell = progress or quiet
     problems: list[Problem] = []
     checked: dict[str, int] = {}

@@ -72,7 +72,7 @@ class Snapshots:
         except BaseException:
             part.unlink(missing_ok=True)
             raise
-        _sync_directory(self._directory)
+        sync_directory(self._directory)
         return Snapshot(month, version, name)
 
     def siblings(self, snapshot: Snapshot, parent_id: str) -> Siblings:
@@ -192,7 +192,7 @@ def _gone(snapshot: Snapshot) -> SystemProblem:
     )
 
 
-def _sync_directory(directory: Path) -> None:
+def sync_directory(directory: Path) -> None:
     """Make the rename itself durable."""
     handle = os.open(directory, os.O_RDONLY)
     try:

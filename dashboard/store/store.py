@@ -192,6 +192,25 @@ class Store:
             )
         return found
 
+    def require(
+        self,
+        actor: Actor,
+        action_id: str,
+        *,
+        subject: str = "",
+        details: dict[str, Any] | None = None,
+    ) -> None:
+        """Refuse who may not do an action anywhere, and audit the refusal.
+
+        For what is neither a unit nor a command: those ask by themselves.
+
+        Raises:
+            NotAllowed
+        """
+        if not actor.may(action_id):
+            self.record(actor, action_id, subject=subject, details=details, outcome=Outcome.DENIED)
+            raise NotAllowed(action_id)
+
     @contextmanager
     def unit(self, actor: Actor, action_id: str = "places.view") -> Iterator[Unit]:
         """One read transaction, seeing what the actor may do ``action_id`` with.
@@ -201,9 +220,7 @@ class Store:
         Raises:
             NotAllowed: no grant for the action at all; audited.
         """
-        if not actor.may(action_id):
-            self.record(actor, action_id, outcome=Outcome.DENIED)
-            raise NotAllowed(action_id)
+        self.require(actor, action_id)
         scope, persons = actor.scope(action_id), actor.scope("persons.view")
         refused: list[tuple[Table, str]] = []
         try:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from sqlalchemy import Connection, Row, Table, delete, select, update
 
-from dashboard.access import EVERYTHING, Actor, NotAllowed, acts
+from dashboard.access import EVERYTHING, Actor, acts
 from dashboard.store import database, images, persons, places
 from dashboard.store.audit import Entry, Outcome, anchor, append
 from dashboard.store.commit import last_of
@@ -132,9 +132,7 @@ def undo(
         SystemProblem: LOAD_BUSY, DISK_FULL.
     """
     tell = progress or quiet
-    if not actor.may(ACTION):
-        store.record(actor, ACTION, subject=str(batch_id), outcome=Outcome.DENIED)
-        raise NotAllowed(ACTION)
+    store.require(actor, ACTION, subject=str(batch_id))
     with loading(store, tell, timeout):
         with database.reading(store.engine, EVERYTHING, EVERYTHING) as connection:
             row = connection.execute(select(batch).where(batch.c.id == batch_id)).first()

@@ -369,7 +369,4 @@ def _put_away() -> None:
 
 def _site() -> str:
     """The address people reach the site under."""
-    public = caches.settings().public_url
-    if public:
-        return public.rstrip("/")
-    return f"http://{st.context.headers.get('Host', '')}"
+    return caches.settings().site(st.context.headers.get("Host", ""))

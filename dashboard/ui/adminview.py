@@ -100,7 +100,7 @@ def show() -> None:
     screens.require("admin", actor)
     st.html(_style_sheet())
     with st.sidebar:
-        frame.sidebar_head("admin")
+        frame.sidebar_head("admin", actor)
         frame.sidebar_foot(_demonstration(actor))
     offered = [
         section.id

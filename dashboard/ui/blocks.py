@@ -26,10 +26,10 @@ def _written(found: Any) -> Any:
     return plain(found) if type(found) is str else found
 
 
-@cache
-def _environment() -> Environment:
+def environment(templates: Path, **offered: Any) -> Environment:
+    """Templates of a folder, everything they are given escaped; ``offered`` is in all of them."""
     made = Environment(
-        loader=FileSystemLoader(TEMPLATES),
+        loader=FileSystemLoader(templates),
         autoescape=True,
         undefined=StrictUndefined,
         finalize=_written,
@@ -37,8 +37,13 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    made.globals.update(_=texts._, t=texts, f=format)
+    made.globals.update(_=texts._, t=texts, **offered)
     return made
+
+
+@cache
+def _environment() -> Environment:
+    return environment(TEMPLATES, f=format)
 
 
 def render(template: str, **values: Any) -> str:

@@ -67,7 +67,7 @@ class DataView:
 
     def sidebar(self) -> None:
         """The pages, language, account."""
-        frame.sidebar_head("data")
+        frame.sidebar_head("data", self.actor)
         with self.store.unit(self.actor, _reading(self.actor)) as unit:
             demonstration = unit.meta(DEMONSTRATION) == "1"
         frame.sidebar_foot(demonstration)

@@ -6,6 +6,7 @@ from functools import partial
 
 import streamlit as st
 
+from dashboard.access import Actor
 from dashboard.coverage.model import View
 from dashboard.reports import service
 from dashboard.reports.model import Format
@@ -19,9 +20,9 @@ _MADE = "export_made"
 """Session entry: what was made last: view, address, name; or the error."""
 
 
-def show(view: View) -> None:
+def show(view: View, actor: Actor) -> None:
     """The button under a view's table and, once pressed, the choices and the finished file."""
-    if not session.actor().may("figures.export"):
+    if not actor.may("figures.export"):
         return
     if st.session_state.get(_OPEN) != view:
         st.button(

@@ -9,6 +9,7 @@ from functools import cache
 
 import streamlit as st
 
+from dashboard.access import Actor
 from dashboard.ui import blocks, caches, escape, screens, session, state, texts
 from dashboard.ui.assets import STATIC
 from dashboard.ui.texts import LANGUAGES, _, role_title
@@ -34,14 +35,14 @@ def open_page() -> None:
     st.html(_style_sheet())
 
 
-def sidebar_head(here: str) -> None:
+def sidebar_head(here: str, actor: Actor) -> None:
     """The name of the program and the pages this person may open; first thing in the sidebar.
 
     Args:
-        here: the name of the page shown.
+        here: the name of the page shown; ``actor``: who looks at it.
     """
     line("dd-brand", _("督导一张图"))
-    found = screens.pages(session.actor())
+    found = screens.pages(actor)
     if len(found) > 1:
         with st.container(key="pages"):
             for page in found:

@@ -78,7 +78,7 @@ class MapView:
 
     def sidebar(self) -> None:
         """The pages, month, layers in groups, language, account."""
-        frame.sidebar_head("map")
+        frame.sidebar_head("map", self.unit.actor)
         self._month()
         chosen: str | None = None
         for layer in registry.layers().values():
@@ -232,7 +232,7 @@ class MapView:
                 key="whole-list",
                 on_click=partial(st.session_state.update, {_WHOLE_LIST: self.shown.place.id}),
             )
-        exporting.show(self.shown.view)
+        exporting.show(self.shown.view, self.unit.actor)
 
 
 def _picked() -> None:

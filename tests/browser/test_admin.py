@@ -103,6 +103,14 @@ def press(page: Page, name: str) -> None:
     settle(page)
 
 
+def fill(page: Page, label: str, text: str) -> None:
+    """Type into a field and leave it; leaving it runs the page, which would shut an open list."""
+    field = page.get_by_role("textbox", name=label, exact=True)
+    field.fill(text)
+    field.press("Tab")
+    settle(page)
+
+
 def choose(page: Page, label: str, text: str) -> None:
     """Take the option of a select that holds a text."""
     page.get_by_role("combobox", name=label).first.click()
@@ -154,8 +162,8 @@ def test_an_account_is_made_and_its_link_works(
 ) -> None:
     page = open_page("accounts")
     page.get_by_text("新建账号", exact=True).click()
-    page.get_by_role("textbox", name="账号", exact=True).fill("xin")
-    page.get_by_role("textbox", name="姓名职务").fill("新某")
+    fill(page, "账号", "xin")
+    fill(page, "姓名职务", "新某")
     choose(page, "角色", "乡镇负责人")
     choose(page, "下级", "廊坊市")
     choose(page, "下级", "大城县")

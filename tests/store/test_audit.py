@@ -23,6 +23,7 @@ from dashboard.store import Store, database
 from dashboard.store import audit as chain
 from dashboard.store.audit import Entry, Link, Outcome
 from dashboard.store.commit import commit
+from dashboard.store.keys import Keys
 from dashboard.store.model import Change
 from dashboard.store.tables import audit
 from geodata.errors import DudaoError
@@ -231,6 +232,23 @@ def test_a_verification_amid_appending_raises_no_false_alarm(store: Store) -> No
         for worker in workers:
             worker.join()
     assert found[-1].broken is None and verified(store).rows >= found[-1].rows >= 25
+
+
+def test_the_first_row_ever_written_amid_a_verification_raises_no_false_alarm(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = chain.read_anchor
+
+    def before_the_first_row(keys: Keys) -> chain.Anchor:
+        try:
+            return read(keys)
+        except chain.AnchorUnusable:
+            monkeypatch.setattr(chain, "read_anchor", read)
+            store.record(SYSTEM, "backup.make")
+            raise
+
+    monkeypatch.setattr(chain, "read_anchor", before_the_first_row)
+    assert verified(store) == chain.Verified(1, 1, None)
 
 
 @pytest.mark.slow
