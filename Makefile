@@ -41,12 +41,14 @@ bench: .venv/.ready-dev
 	$(PY) -m tests.ensure_chromium
 	$(PY) -m bench
 
-# Needs uv; rewrites the pins from requirements.in and requirements-dev.in.
+# Needs uv; rewrites the pins from requirements.in, requirements-dev.in and requirements-spark.in.
 lock:
 	uv pip compile --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url \
 		requirements.in -o requirements.txt
 	uv pip compile --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url \
 		requirements-dev.in -o requirements-dev.txt
+	uv pip compile --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url \
+		requirements-spark.in -o requirements-spark.txt
 
 clean:
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache bench/out tests/out
