@@ -16,7 +16,7 @@ from typing import Any
 from playwright.sync_api import Browser, Page
 
 from bench import OUT
-from bench.processes import WINDOW, Product, chromium, get, naive, product, static
+from bench.processes import WINDOW, Product, choose_layer, chromium, get, naive, product, static
 from bench.trees import ROOT, Spec, prepared
 from dashboard.coverage import registry
 from dashboard.demo.figures import months_until
@@ -133,7 +133,7 @@ def _ours(
     seconds = []
     for layer in layers[1:] * 2:
         page.wait_for_timeout(500)
-        page.locator(f".st-key-layer-{layer} button").click()
+        choose_layer(page, layer)
         drawn = page.wait_for_function(_OURS_DRAWN, arg=f"/{layer}/", timeout=_WAIT_MS).json_value()
         if drawn["polygons"] != size:
             raise RuntimeError(f"drew {drawn['polygons']} polygons instead of {size}")

@@ -205,6 +205,14 @@ def chromium() -> Iterator[Browser]:
             browser.close()
 
 
+def choose_layer(page: Page, layer: str) -> None:
+    """Click a layer in the side bar, whose group may be folded."""
+    page.locator(f".dd-layerlist details:has(li[data-id='{layer}'])").evaluate(
+        "fold => { fold.open = true; }"
+    )
+    page.locator(f".dd-layerlist li[data-id='{layer}'] a").click()
+
+
 def get(url: str, **headers: str) -> tuple[int, dict[str, str], bytes]:
     """Status, headers (lower case) and undecoded body of a GET; 304 is an answer, not an error."""
     from urllib.error import HTTPError

@@ -14,7 +14,7 @@ from playwright.sync_api import Page
 
 from bench import OUT
 from bench.layer_switch import _OURS_DRAWN
-from bench.processes import chromium, product
+from bench.processes import choose_layer, chromium, product
 from bench.trees import ROOT, Spec, prepared
 from dashboard.coverage import registry
 
@@ -65,7 +65,7 @@ def _measure(spec: Spec) -> dict[str, Any]:
 def _switch(page: Page, layer: str, timings: Path) -> dict[str, float]:
     """Click a layer; the script runs it caused, summed."""
     before = len(_lines(timings))
-    page.locator(f".st-key-layer-{layer} button").click()
+    choose_layer(page, layer)
     page.wait_for_function(_OURS_DRAWN, arg=f"/{layer}/", timeout=60_000)
     page.wait_for_timeout(500)
     runs = [json.loads(line) for line in _lines(timings)[before:]]

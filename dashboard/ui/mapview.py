@@ -6,7 +6,7 @@ from functools import partial
 
 import streamlit as st
 
-from dashboard.coverage import registry, service
+from dashboard.coverage import service
 from dashboard.coverage.model import Layer, Profile, Site
 from dashboard.store.model import month_end
 from dashboard.store.unit import DEMONSTRATION, Unit
@@ -17,6 +17,7 @@ from dashboard.ui import (
     exporting,
     format,
     frame,
+    layerlist,
     panel,
     search,
     session,
@@ -25,7 +26,7 @@ from dashboard.ui import (
 )
 from dashboard.ui import map as drawing
 from dashboard.ui.state import Address
-from dashboard.ui.texts import _, group_name, language, layer_title
+from dashboard.ui.texts import _, language
 from geodata.errors import DudaoError
 from geodata.model import Institution, Place
 
@@ -80,18 +81,11 @@ class MapView:
         """The pages, month, layers in groups, language, account."""
         frame.sidebar_head("map", self.unit.actor)
         self._month()
-        chosen: str | None = None
-        for layer in registry.layers().values():
-            if layer.group != chosen:
-                chosen = layer.group
-                frame.line("dd-group", group_name(layer.group))
-            st.button(
-                layer_title(layer),
-                key=f"layer-{layer.id}",
-                type="primary" if layer.id == self.address.layer else "tertiary",
-                width="stretch",
-                on_click=partial(state.go, layer=layer.id),
-            )
+        blocks.show(
+            "layers",
+            caches.markup(self.unit, self._key("layers"), lambda: layerlist.markup(self.address)),
+            selected=self.address.layer,
+        )
         frame.sidebar_foot(self._demonstration())
 
     def _month(self) -> None:

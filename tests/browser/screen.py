@@ -55,6 +55,14 @@ class Screen:
         assert len(frames) == 1
         return frames[0]
 
+    def layer_link(self, title: str) -> Locator:
+        """A layer in the side bar; its group is unfolded first."""
+        link = self.page.locator("a").filter(has_text=title)
+        fold = self.page.locator(".dd-layerlist details").filter(has=link)
+        if fold.get_attribute("open") is None:
+            fold.locator("summary").click()
+        return fold.locator("a").filter(has_text=title)
+
     def params(self) -> dict[str, str]:
         """The view in the address bar."""
         return _params(self.page.url)

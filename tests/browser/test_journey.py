@@ -105,12 +105,12 @@ def test_a_clinic_on_the_map_opens_its_card(open_screen: OpenScreen) -> None:
 def test_layer_and_month_switch_keep_place_and_position(open_screen: OpenScreen) -> None:
     screen = open_screen(f"/?place={COUNTY}&layer=contract_coverage&month=2026-10")
     before, colours = screen.view(), screen.colours()
-    screen.page.get_by_role("button", name="未销号问题发生率").click()
+    screen.layer_link("未销号问题发生率").click()
     screen.wait_drawn(f"/open_findings_rate/{COUNTY}/2026-10/")
     assert screen.colours() != colours
     screen.page.get_by_role("button", name="上月").click()
     screen.wait_drawn(f"/open_findings_rate/{COUNTY}/2026-09/")
-    screen.page.get_by_role("button", name="宫颈癌筛查率").click()
+    screen.layer_link("宫颈癌筛查率").click()
     screen.wait_drawn(f"/cervical_screening/{COUNTY}/2026-09/")
     assert screen.view() == before
     assert screen.params() == {
@@ -156,7 +156,7 @@ def test_a_copied_address_opens_the_same_view(open_screen: OpenScreen) -> None:
     first = open_screen()
     first.click_place(COUNTY)
     first.wait_drawn(f"/{COUNTY}/")
-    first.page.get_by_role("button", name="宫颈癌筛查率").click()
+    first.layer_link("宫颈癌筛查率").click()
     first.wait_drawn("/cervical_screening/")
     first.page.get_by_role("button", name="上月").click()
     first.wait_drawn(f"/cervical_screening/{COUNTY}/2026-09/")
@@ -196,7 +196,7 @@ def test_english_and_back(open_screen: OpenScreen) -> None:
     screen.page.get_by_role("radio", name="English").click()
     screen.wait_params(lang="en")
     expect(screen.frame.get_by_text("No data")).to_be_visible()
-    expect(screen.page.get_by_role("button", name="Cervical-cancer screening")).to_be_visible()
+    expect(screen.layer_link("Cervical-cancer screening")).to_be_visible()
     expect(screen.page.locator("html")).to_have_attribute("lang", "en")
     screen.picture("6-english")
     screen.page.get_by_role("radio", name="中文").click()

@@ -39,12 +39,12 @@ def test_the_page_fits_the_width_and_the_finger(open_screen: OpenScreen, place: 
 
 def test_a_tap_drills_and_the_sidebar_is_folded(open_screen: OpenScreen) -> None:
     screen = open_screen(width=390, height=844, phone=True)
-    expect(screen.page.get_by_role("button", name="宫颈癌筛查率")).not_to_be_in_viewport()
+    expect(screen.page.locator(".dd-layerlist summary").first).not_to_be_in_viewport()
     screen.page.locator("iframe[title*='streamlit_folium']").scroll_into_view_if_needed()
     screen.page.touchscreen.tap(*screen.point_of(COUNTY))
     screen.wait_drawn(f"/{COUNTY}/")
     screen.expect_here("大城县")
     assert screen.never_remounted()
     screen.page.get_by_test_id("stExpandSidebarButton").click()
-    expect(screen.page.get_by_role("button", name="宫颈癌筛查率")).to_be_in_viewport()
+    expect(screen.page.locator(".dd-layerlist summary").first).to_be_in_viewport()
     screen.picture("9-phone-sidebar")

@@ -37,15 +37,6 @@ def test_every_level_opens_without_an_error(configured: Settings, place: str, la
     assert app.selectbox(key="month").value == LATEST
 
 
-def test_a_layer_button_writes_the_address(configured: Settings) -> None:
-    app = opened(place=TOWN, layer="contract_coverage", month="2026-08")
-    app.button(key="layer-cervical_screening").click().run()
-    assert dict(app.query_params) == {
-        "place": TOWN, "layer": "cervical_screening", "month": "2026-08",
-    }  # fmt: skip
-    assert not app.exception
-
-
 def test_the_month_steps_and_stops_at_the_ends(configured: Settings) -> None:
     app = opened(place=TOWN, layer="contract_coverage", month=LATEST)
     assert app.button(key="month-after").disabled

@@ -10,8 +10,12 @@ export default function (component) {
   }
   document.documentElement.lang = data.lang;
   if (box.dudaoMarkup !== data.html) {
+    const folds = () => [...box.querySelectorAll("details[data-key]")];
+    const open = folds().filter((fold) => fold.open).map((fold) => fold.dataset.key);
     box.dudaoMarkup = data.html;
     box.innerHTML = data.html;
+    // What the reader had unfolded stays so.
+    folds().forEach((fold) => { fold.open = fold.open || open.includes(fold.dataset.key); });
   }
   box.querySelectorAll("[data-id]").forEach((row) => {
     const chosen = row.dataset.id === data.selected;

@@ -601,18 +601,12 @@
      runs meanwhile, and what it sends then is this same drawing. */
   function layerClicked(event) {
     if (!state.config || event.button !== 0 || event.ctrlKey || event.metaKey || event.shiftKey) return;
-    const button = event.target.closest("[class*='st-key-layer-'] button");
     const link = event.target.closest("a[href^='?']");
-    let layer = null;
-    if (button) {
-      layer = /st-key-layer-(\w+)/.exec(button.closest("[class*='st-key-layer-']").className)[1];
-    } else if (link) {
-      const asked = new URLSearchParams(link.getAttribute("href"));
-      const place = state.config.selected || state.config.place;
-      if (asked.get("place") === place && asked.get("month") === state.config.month) {
-        layer = asked.get("layer");
-      }
-    }
+    if (!link) return;
+    const asked = new URLSearchParams(link.getAttribute("href"));
+    const place = state.config.selected || state.config.place;
+    if (asked.get("place") !== place || asked.get("month") !== state.config.month) return;
+    const layer = asked.get("layer");
     if (layer in state.config.looks && layer !== state.config.layer) {
       show(state.map, { ...state.config, layer: layer });
     }
