@@ -121,7 +121,21 @@ def tiles() -> Tiles:
 
 def version(unit: Unit, month: str) -> str:
     """What a view of ``month`` is computed from, as one path segment of our addresses."""
-    parts = [unit.places_version(), unit.snapshot(month).version]
+    return _version(unit, month, unit.places_version())
+
+
+def timeline(unit: Unit, most: int) -> tuple[tuple[str, str], ...]:
+    """The latest months, ascending, each with its ``version``."""
+    known = history(unit)
+    return markup(
+        unit,
+        ("timeline", most, known),
+        lambda: tuple((month, _version(unit, month, known[0])) for month in unit.months()[-most:]),
+    )
+
+
+def _version(unit: Unit, month: str, places_version: object) -> str:
+    parts = [places_version, unit.snapshot(month).version]
     before = service.previous_month(month)
     if before in unit.months():
         parts.append(unit.snapshot(before).version)

@@ -7,7 +7,7 @@ nothing but one call of ``dudao.show`` (static/map.js) with the addresses to fet
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -143,7 +143,12 @@ def base_map(tiles: Tiles) -> BaseMap:
     )
     made.default_js = [
         (name, asset_url(name))
-        for name in ("leaflet/leaflet.js", "markercluster/leaflet.markercluster.js", "ui/map.js")
+        for name in (
+            "leaflet/leaflet.js",
+            "markercluster/leaflet.markercluster.js",
+            "ui/map.js",
+            "ui/timeline.js",
+        )
     ]
     made.default_css = [
         (name, asset_url(name))
@@ -159,6 +164,7 @@ def config(
     version: str,
     unlocated: int,
     settings: Settings,
+    timeline: Sequence[tuple[str, str]] = (),
 ) -> dict[str, Any]:
     """What ``dudao.show`` is told for one view: addresses, colours and every word of the legend.
 
@@ -167,6 +173,7 @@ def config(
         address: the view; its place may be a child of the drawn place and is then marked.
         version: last segment of the payload's address.
         unlocated: institutions under the drawn place without coordinates.
+        timeline: the months there are, ascending, each with the last segment of its address.
     """
     drawn = table.place
     tail = quote(f"{drawn.id}/{address.month}/{version}")
@@ -177,6 +184,12 @@ def config(
         "layersUrl": "../../layers",
         "sitesUrl": f"../../sites/{tail}",
         "tail": tail,
+        "placePart": quote(drawn.id),
+        "query": "",
+        "timeline": [[month, format.month(month), version] for month, version in timeline],
+        "timelineTitle": _("月份"),
+        "playTitle": _("按月播放"),
+        "pauseTitle": _("停在本月"),
         "sitesOn": villages,
         "place": drawn.id,
         "month": address.month,
@@ -269,10 +282,10 @@ def show(tiles: Tiles, config: dict[str, Any], on_pick: Callable[[], None]) -> N
 
 
 def picked() -> tuple[str, str] | None:
-    """What was clicked last: ``("place" or "site", id)``."""
+    """What was clicked last: ``("place", "site" or "month", id)``."""
     drawing = (st.session_state.get(KEY) or {}).get("last_active_drawing") or {}
     properties = drawing.get("properties") or {}
     kind, found = properties.get("kind"), properties.get("id")
-    if kind not in ("place", "site") or not isinstance(found, str):
+    if kind not in ("place", "site", "month") or not isinstance(found, str):
         return None
     return kind, found

@@ -30,6 +30,9 @@ from dashboard.ui.texts import _, language
 from geodata.errors import DudaoError
 from geodata.model import Institution, Place
 
+TIMELINE_MONTHS = 36
+"""So many of the latest months can be played."""
+
 _WHOLE_LIST = "whole_list"
 """Session entry: the place whose whole table was asked for."""
 
@@ -162,11 +165,12 @@ class MapView:
     def map(self) -> None:
         """The map itself."""
         settings = caches.settings()
+        timeline = caches.timeline(self.unit, TIMELINE_MONTHS)
         config = caches.markup(
             self.unit,
-            self._key("map"),
+            (*self._key("map"), timeline),
             lambda: drawing.config(
-                self.shown, self.address, self.version, self._unlocated(), settings
+                self.shown, self.address, self.version, self._unlocated(), settings, timeline
             ),
         )
         drawing.show(caches.tiles(), config, _picked)
@@ -234,8 +238,8 @@ def _picked() -> None:
     if found is None:
         return
     kind, chosen = found
-    if kind == "place":
-        state.go(place=chosen)
+    if kind != "site":
+        state.go(**{kind: chosen})
         return
     with caches.store().unit(session.actor()) as unit:
         try:

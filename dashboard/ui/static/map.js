@@ -532,14 +532,28 @@
     map.getContainer().setAttribute("aria-label", `${config.layerTitle} ${config.title}`);
   }
 
+  /* What is said about the polygons drawn: their names and the legend. */
+  function write(config) {
+    state.labels.show(state.features.map((feature) => label(config, feature)));
+    drawLegend(config);
+  }
+
+  /* Another answer of the view in place of its own, until the next drawing. */
+  function paint(config, body) {
+    hover.close();
+    state.drawing = null;
+    draw(state.map, config, body);
+    write(config);
+  }
+
   function fit() {
     if (!state.bounds || state.map.getSize().x === 0) return;
     state.fitting = true;
-    /* Nothing may lie under the legend, nor on a narrow map under the buttons above. */
+    /* Nothing may lie under the legend and the months, nor on a narrow map under the buttons above. */
     const wide = state.map.getSize().x >= ROOM_FOR_LEGEND;
     const left = wide ? state.legend.offsetWidth : 0;
     const above = wide ? 0 : state.switch.offsetHeight;
-    const below = wide ? 0 : LEGEND_HEAD;
+    const below = wide ? api.timeline.height() : LEGEND_HEAD;
     state.map.fitBounds(state.bounds, {
       animate: false, paddingTopLeft: [FIT_PADDING + left, FIT_PADDING + above],
       paddingBottomRight: [FIT_PADDING, FIT_PADDING + below],
@@ -577,9 +591,9 @@
       state.drawing = drawing;
       draw(map, config, shapes);
       drawSites(map, config, sites);
-      state.labels.show(state.features.map((feature) => label(config, feature)));
-      drawLegend(config);
+      write(config);
       nameControls(map, config);
+      api.timeline.show(map, config);
       if (!state.bounds) fitToSites();
       notice(state.paths.size ? "" : config.empty);
       if (state.place !== config.place) {
@@ -651,6 +665,6 @@
     }
   }
 
-  const api = { show: show, drawn: null, state: state };
+  const api = { show, paint, fetchJson, pick, drawn: null, state };
   window.dudao = api;
 })();
