@@ -105,7 +105,9 @@ def _outlines(listed: pd.DataFrame, seed: int) -> pd.DataFrame:
                 "lon": shapely.get_x(inner),
                 "lat": shapely.get_y(inner),
                 "geometry": np.array(list(published.values()), dtype=object),
-                "indicative": False,
+                "indicative": np.array(
+                    [divisions.is_invented(key) for key in published], dtype=bool
+                ),
             }
         )
     )

@@ -14,6 +14,9 @@ from geodata.thiessen import Region
 
 _DATA = Path(__file__).parent / "data"
 
+INVENTED = {"xcounty": "990001000000"}
+"""Roots that are no real place, by the name a person types; ids begin with 99, no region's code."""
+
 
 @cache
 def _shipped() -> pd.DataFrame:
@@ -43,6 +46,7 @@ def under(root: str) -> pd.DataFrame:
     Raises:
         DudaoError: DEMO_ROOT_UNKNOWN, the code is not in the shipped lists.
     """
+    root = INVENTED.get(root, root)
     table = _shipped()
     at = table.loc[table["id"] == root]
     if at.empty:
@@ -56,6 +60,11 @@ def under(root: str) -> pd.DataFrame:
     found = table.loc[table["id"].str.startswith(prefix)].reset_index(drop=True)
     found["parent_id"] = found["parent_id"].mask(found["id"] == root)
     return found
+
+
+def is_invented(place_id: str) -> bool:
+    """Whether a place belongs to an invented county, whose outline is invented too."""
+    return any(place_id.startswith(county[:6]) for county in INVENTED.values())
 
 
 def counties_of(places: pd.DataFrame) -> list[str]:
