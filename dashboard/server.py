@@ -42,6 +42,8 @@ from dashboard.store.unit import Unit
 from dashboard.ui import caches, frame, state
 from dashboard.ui.assets import MEDIA_TYPES, asset_path
 from dashboard.ui.caches import Answer
+from dashboard.ui.looks import looks as layer_looks
+from dashboard.ui.texts import LANGUAGES
 from geodata.errors import DudaoError, SystemProblem
 
 _log = logging.getLogger(__name__)
@@ -50,9 +52,10 @@ APP_SCRIPT = Path(__file__).with_name("app.py")
 CONFIG_FILE = Path(__file__).parents[1] / ".streamlit" / "config.toml"
 
 REVALIDATE = "private, no-cache"
-IMMUTABLE = "public, max-age=31536000, immutable"
+FOR_GOOD = "max-age=31536000, immutable"
+IMMUTABLE = f"public, {FOR_GOOD}"
 
-PREFIXES = ("/login/", "/oidc/", "/layers/", "/sites/", "/download/")
+PREFIXES = ("/login/", "/oidc/", "/layers/", "/sites/", "/looks/", "/download/")
 
 GEOJSON = "application/geo+json"
 
@@ -164,6 +167,7 @@ def routes(settings: Settings) -> list[BaseRoute]:
         Route("/logout", sign_out, methods=["POST"]),
         Route("/layers/{layer}/{place}/{month}/{version}", layers),
         Route("/sites/{place}/{month}/{version}", sites),
+        Route("/looks/{lang}/{mark}", looks),
         Route("/download/{token}", download),
         # Streamlit answers whatever nobody else does with its start page.
         *(Route(f"{path}{{rest:path}}", nothing_here) for path in PREFIXES),
@@ -189,6 +193,18 @@ def sites(request: Request) -> Response:
     part = request.path_params
     return _answer(
         request, partial(caches.site_answer, place_id=part["place"], month=part["month"])
+    )
+
+
+def looks(request: Request) -> Response:
+    """How every layer is drawn, in one language; an address names one content for good."""
+    part = request.path_params
+    if part["lang"] not in LANGUAGES or part["mark"] != layer_looks(part["lang"]).mark:
+        return nothing_here(request)
+    return Response(
+        layer_looks(part["lang"]).body,
+        headers={"Cache-Control": f"private, {FOR_GOOD}"},
+        media_type="application/json",
     )
 
 

@@ -19,26 +19,24 @@ from branca.element import Element
 from folium.template import Template
 from streamlit_folium import st_folium
 
-from dashboard.coverage import palettes, registry
-from dashboard.coverage.model import Layer, SiteStatus, Status, ViewTable
+from dashboard.coverage import registry
+from dashboard.coverage.model import SiteStatus, Status, ViewTable
 from dashboard.settings import Settings
 from dashboard.settings import Tiles as Source
 from dashboard.ui import escape, format
 from dashboard.ui.assets import asset_url
 from dashboard.ui.charts import ACCENT
+from dashboard.ui.looks import look, looks
 from dashboard.ui.state import Address
-from dashboard.ui.tables import measure_title
 from dashboard.ui.texts import (
     _,
     kind_name,
     language,
-    layer_title,
     site_status_name,
     status_name,
-    unit_name,
 )
 from dashboard.ui.tiles import Tiles
-from geodata.model import InstitutionKind, Level
+from geodata.model import InstitutionKind, Level, Place
 
 KEY = "map"
 SITE_COLOURS = {
@@ -148,6 +146,7 @@ def base_map(tiles: Tiles) -> BaseMap:
             "markercluster/leaflet.markercluster.js",
             "ui/map.js",
             "ui/timeline.js",
+            "ui/beside.js",
         )
     ]
     made.default_css = [
@@ -165,6 +164,7 @@ def config(
     unlocated: int,
     settings: Settings,
     timeline: Sequence[tuple[str, str]] = (),
+    beside: tuple[str, str, str] | None = None,
 ) -> dict[str, Any]:
     """What ``dudao.show`` is told for one view: addresses, colours and every word of the legend.
 
@@ -174,13 +174,15 @@ def config(
         version: last segment of the payload's address.
         unlocated: institutions under the drawn place without coordinates.
         timeline: the months there are, ascending, each with the last segment of its address.
+        beside: layer, month and version of the second map, None: there is one map only.
     """
     drawn = table.place
     tail = quote(f"{drawn.id}/{address.month}/{version}")
     villages = any(cell.place.level >= Level.VILLAGE for cell in table.cells)
     return {
         "layer": table.layer.id,
-        "looks": _looks(language()),
+        "look": look(table.layer),
+        "looksUrl": f"../../looks/{language()}/{looks(language()).mark}",
         "layersUrl": "../../layers",
         "sitesUrl": f"../../sites/{tail}",
         "tail": tail,
@@ -190,6 +192,14 @@ def config(
         "timelineTitle": _("月份"),
         "playTitle": _("按月播放"),
         "pauseTitle": _("停在本月"),
+        "beside": None if beside is None else _second(drawn, *beside),
+        "besideWords": {
+            "title": _("并排对比"),
+            "layer": _("右图图层"),
+            "month": _("右图月份"),
+            "close": _("关闭并排对比"),
+            "apart": _("与左图相差 {change}"),
+        },
         "sitesOn": villages,
         "place": drawn.id,
         "month": address.month,
@@ -218,37 +228,13 @@ def config(
     }
 
 
-@cache
-def _looks(_language: str) -> dict[str, dict[str, Any]]:
-    """How each layer is drawn, for the language in use: a click on another layer waits for nobody.
-
-    The page itself follows a moment later, and what it sends is the same drawing.
-    """
-    return {layer.id: _look(layer) for layer in registry.layers().values()}
-
-
-def _look(layer: Layer) -> dict[str, Any]:
-    colours = palettes.colours(layer.palette, layer.classes)
+def _second(drawn: Place, layer: str, month: str, version: str) -> dict[str, Any]:
     return {
-        "layerTitle": layer_title(layer),
-        "colours": colours,
-        "dark": [_is_dark(colour) for colour in colours],
-        "classes": [format.class_label(layer, index) for index in range(layer.classes)],
-        "unit": unit_name(layer.unit),
-        "unitNote": _("单位：{unit}").format(unit=unit_name(layer.unit))
-        if layer.unit != "%"
-        else "",
-        "decimals": format.decimals(layer),
-        "numerator": measure_title(layer.numerator),
-        "denominator": measure_title(layer.denominator),
+        "layer": layer,
+        "month": month,
+        "look": look(registry.layer(layer)),
+        "url": f"../../layers/{layer}/{quote(f'{drawn.id}/{month}/{version}')}",
     }
-
-
-def _is_dark(colour: str) -> bool:
-    """Whether white text reads better on ``#rrggbb`` (relative luminance of WCAG 2)."""
-    channels = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
-    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2] < 0.3
 
 
 def _notes(table: ViewTable, unlocated: int, settings: Settings) -> list[str]:
@@ -282,10 +268,10 @@ def show(tiles: Tiles, config: dict[str, Any], on_pick: Callable[[], None]) -> N
 
 
 def picked() -> tuple[str, str] | None:
-    """What was clicked last: ``("place", "site" or "month", id)``."""
+    """What was chosen last: ``("place", "site", "month" or "beside", id)``."""
     drawing = (st.session_state.get(KEY) or {}).get("last_active_drawing") or {}
     properties = drawing.get("properties") or {}
     kind, found = properties.get("kind"), properties.get("id")
-    if kind not in ("place", "site", "month") or not isinstance(found, str):
+    if kind not in ("place", "site", "month", "beside") or not isinstance(found, str):
         return None
     return kind, found

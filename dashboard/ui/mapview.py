@@ -166,11 +166,19 @@ class MapView:
         """The map itself."""
         settings = caches.settings()
         timeline = caches.timeline(self.unit, TIMELINE_MONTHS)
+        second = self.address.second()
+        beside = None if second is None else (*second, caches.version(self.unit, second[1]))
         config = caches.markup(
             self.unit,
-            (*self._key("map"), timeline),
+            (*self._key("map"), timeline, beside),
             lambda: drawing.config(
-                self.shown, self.address, self.version, self._unlocated(), settings, timeline
+                self.shown,
+                self.address,
+                self.version,
+                self._unlocated(),
+                settings,
+                timeline,
+                beside,
             ),
         )
         drawing.show(caches.tiles(), config, _picked)
@@ -239,7 +247,7 @@ def _picked() -> None:
         return
     kind, chosen = found
     if kind != "site":
-        state.go(**{kind: chosen})
+        state.go(**{kind: chosen or None})
         return
     with caches.store().unit(session.actor()) as unit:
         try:

@@ -14,6 +14,7 @@ from dashboard.ui.state import Address
 from dashboard.ui.tables import disagreement, measure_unit, tone
 from dashboard.ui.texts import (
     _,
+    group_name,
     kind_name,
     layer_title,
     level_name,
@@ -125,11 +126,15 @@ def _reporting(layer: Layer, cell: Cell) -> Tile:
 
 
 def markup(profile: Profile, address: Address, site: Site | None, home: Place | None) -> str:
-    """The place (and the institution opened over it) with every layer's value."""
+    """The place (and the institution opened over it) with the layers of the group in view."""
     place = profile.place
-    cells = profile.cells
     layers = registry.layers()
     chosen = layers[address.layer]
+    cells = {
+        layer_id: cell
+        for layer_id, cell in profile.cells.items()
+        if layers[layer_id].group == chosen.group
+    }
     flags = [
         _("{layer}：{words}").format(
             layer=layer_title(layers[layer_id]), words=disagreement(layers[layer_id], cell)
@@ -143,6 +148,7 @@ def markup(profile: Profile, address: Address, site: Site | None, home: Place | 
         place=place,
         level=level_name(place.level),
         month=format.month(profile.month),
+        group=group_name(chosen.group),
         flags=flags,
         layers=[
             _layer_row(layers[layer_id], cell, profile, address, layers[layer_id] is chosen)

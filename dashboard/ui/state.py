@@ -26,7 +26,7 @@ _KEY = "address"
 SEARCH = "search"
 """Key of the search box."""
 
-FIELDS = ("place", "layer", "month", "site", "lang")
+FIELDS = ("place", "layer", "month", "site", "beside", "lang")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,7 @@ class Address:
     Attributes:
         month: ``YYYY-MM``.
         site: institution opened in the side panel, or None.
+        beside: layer and month of the second map, as ``layer~YYYY-MM``, or None.
         lang: language of the interface; ``default_lang`` is left out of the address.
     """
 
@@ -43,6 +44,7 @@ class Address:
     layer: str
     month: str
     site: str | None = None
+    beside: str | None = None
     lang: str = "zh"
     default_lang: str = "zh"
 
@@ -55,9 +57,18 @@ class Address:
         found = {"place": self.place, "layer": self.layer, "month": self.month}
         if self.site is not None:
             found["site"] = self.site
+        if self.beside is not None:
+            found["beside"] = self.beside
         if self.lang != self.default_lang:
             found["lang"] = self.lang
         return found
+
+    def second(self) -> tuple[str, str] | None:
+        """Layer and month of the second map."""
+        if self.beside is None:
+            return None
+        layer, _mark, month = self.beside.partition("~")
+        return layer, month
 
     def moved(self, **changes: Any) -> Address:
         """The address after a change; another place closes the institution."""
@@ -112,7 +123,8 @@ def parse(params: Mapping[str, str], unit: Unit, default_lang: str = "zh") -> Re
     month = _month(params.get("month"), unit.months(), problems)
     place = _place(params.get("place"), month, root, unit, problems)
     site = _site(params.get("site"), month, unit, problems)
-    address = Address(place.id, layer, month, site.id if site else None, lang, default_lang)
+    beside = _beside(params.get("beside"), unit.months(), problems)
+    address = Address(place.id, layer, month, site.id if site else None, beside, lang, default_lang)
     return Resolved(address, place, site, tuple(problems))
 
 
@@ -146,6 +158,16 @@ def _month(wanted: str | None, months: Sequence[str], problems: list[str]) -> st
     shown = min(months, key=lambda month: abs((month_end(month) - day).days))
     problems.append(_("{month}没有数据，已改为最近的{shown}。").format(month=wanted, shown=shown))
     return shown
+
+
+def _beside(wanted: str | None, months: Sequence[str], problems: list[str]) -> str | None:
+    if not wanted:
+        return None
+    layer, _mark, month = wanted.partition("~")
+    if layer in registry.layers() and month in months:
+        return wanted
+    problems.append(_("并排对比“{wanted}”没有这个图层或月份，已关闭。").format(wanted=wanted))
+    return None
 
 
 def _place(wanted: str | None, month: str, root: Place, unit: Unit, problems: list[str]) -> Place:

@@ -36,7 +36,7 @@ class Screen:
 
     def _on_console(self, message: ConsoleMessage) -> None:
         if message.type == "error":
-            self.faults.append(f"console: {message.text}")
+            self.faults.append(f"console: {message.text} {message.location}")
 
     def open(self, path: str) -> None:
         """Load the page and wait for the map; marks the frame so that a remount shows."""

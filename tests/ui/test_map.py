@@ -15,6 +15,7 @@ from dashboard.settings import Settings
 from dashboard.settings import Tiles as Source
 from dashboard.store import Unit
 from dashboard.ui import map as drawing
+from dashboard.ui.looks import _is_dark, looks
 from dashboard.ui.state import Address
 from dashboard.ui.tiles import Tiles
 
@@ -68,18 +69,27 @@ def test_hostile_text_cannot_end_the_script(monkeypatch: MonkeyPatch) -> None:
     assert not set(literal.group(1)) & set("<>`$'")
 
 
-def test_a_view_names_its_address_and_every_layers_look(unit: Unit) -> None:
+def test_a_view_names_its_address_and_its_layers_look(unit: Unit) -> None:
     table = service.table(unit, View(COUNTY, "contract_coverage", LATEST))
     address = Address(COUNTY, "contract_coverage", LATEST)
     config = drawing.config(table, address, "1-2-3", 4, Settings(map_approval="GS(2026)1号"))
     assert (config["layer"], config["tail"]) == ("contract_coverage", f"{COUNTY}/{LATEST}/1-2-3")
-    assert list(config["looks"]) == list(registry.layers())
     assert config["selected"] is None and config["sitesOn"] is False
-    look = config["looks"][config["layer"]]
+    look = config["look"]
     assert len(look["colours"]) == len(look["classes"]) == table.layer.classes
     assert {"4 个机构无坐标", "示意边界，不作划界依据", "审图号：GS(2026)1号"} <= set(
         config["notes"]
     )
+
+
+def test_every_layers_look_has_one_address_a_language(unit: Unit) -> None:
+    table = service.table(unit, View(COUNTY, "contract_coverage", LATEST))
+    config = drawing.config(table, Address(COUNTY, "contract_coverage", LATEST), "1", 0, Settings())
+    answered = json.loads(looks("zh").body)
+    assert list(answered) == list(registry.layers())
+    assert answered["contract_coverage"] == json.loads(json.dumps(config["look"]))
+    assert config["looksUrl"] == f"../../looks/zh/{looks('zh').mark}"
+    assert looks("en").mark != looks("zh").mark
 
 
 def test_a_village_is_marked_among_its_siblings_with_clinics_on(unit: Unit) -> None:
@@ -91,7 +101,7 @@ def test_a_village_is_marked_among_its_siblings_with_clinics_on(unit: Unit) -> N
 
 
 def test_text_is_white_only_on_dark_colours() -> None:
-    assert [drawing._is_dark(c) for c in ("#ffffff", "#ffffcc", "#253494", "#993404")] == [
+    assert [_is_dark(c) for c in ("#ffffff", "#ffffcc", "#253494", "#993404")] == [
         False, False, True, True,
     ]  # fmt: skip
 

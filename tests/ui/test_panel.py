@@ -78,11 +78,12 @@ def test_a_difference_between_own_figure_and_sum_is_flagged(unit: Unit) -> None:
     )
 
 
-def test_the_panel_lists_every_layer_and_the_empty_slot(unit: Unit) -> None:
+def test_the_panel_lists_the_layers_of_the_group_and_the_empty_slot(unit: Unit) -> None:
     shown = service.profile(unit, TOWN, LATEST)
     text = words(panel.markup(shown, ADDRESS.moved(place=TOWN), None, None))
     assert "责任人待录入" in text and "平舒镇" in text
-    assert all(layer.title in text for layer in registry.layers().values())
+    for layer in registry.layers().values():
+        assert (layer.title in text) == (layer.group == CONTRACT.group)
 
 
 def test_few_institutions_are_listed_many_are_counted(unit: Unit) -> None:

@@ -24,11 +24,11 @@ from .conftest import COUNTY, LATEST, TOWN, VILLAGE
 names = st.text(min_size=1, max_size=12)
 
 
-@given(names, names, names, st.none() | names, st.sampled_from(["zh", "en"]))
+@given(names, names, names, st.none() | names, st.none() | names, st.sampled_from(["zh", "en"]))
 def test_a_link_says_all_of_a_view(
-    place: str, layer: str, month: str, site: str | None, lang: str
+    place: str, layer: str, month: str, site: str | None, beside: str | None, lang: str
 ) -> None:
-    address = Address(place, layer, month, site, lang)
+    address = Address(place, layer, month, site, beside, lang)
     read = dict(parse_qsl(address.href().removeprefix("?"), keep_blank_values=True))
     assert read == address.params()
     assert read.get("lang", "zh") == lang and read.get("site") == site
@@ -41,6 +41,13 @@ def test_another_place_closes_the_institution_and_another_layer_does_not() -> No
     assert address.moved(layer="b").site == "clinic"
 
 
+@pytest.mark.parametrize("wanted", ["contract_coverage~1999-01", "nothing~2026-02", "~", "x"])
+def test_a_second_map_of_nothing_is_closed_and_told(unit: Unit, wanted: str) -> None:
+    found = state.parse({"beside": wanted}, unit)
+    assert found.address.second() is None
+    assert len(found.problems) == 1 and wanted in found.problems[0]
+
+
 def test_an_empty_address_is_the_root_in_the_latest_month(unit: Unit) -> None:
     found = state.parse({}, unit)
     assert found.problems == ()
@@ -50,10 +57,11 @@ def test_an_empty_address_is_the_root_in_the_latest_month(unit: Unit) -> None:
 def test_a_full_address_is_taken_as_it_is(unit: Unit) -> None:
     params = {
         "place": VILLAGE, "layer": "open_findings_rate", "month": "2026-03",
-        "site": f"{VILLAGE}-W1", "lang": "en",
+        "site": f"{VILLAGE}-W1", "beside": "cervical_screening~2026-02", "lang": "en",
     }  # fmt: skip
     found = state.parse(params, unit)
     assert found.problems == ()
+    assert found.address.second() == ("cervical_screening", "2026-02")
     assert found.address.params() == params
     assert found.site is not None and found.site.place_id == VILLAGE
 

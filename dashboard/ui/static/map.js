@@ -24,7 +24,8 @@
   const hatches = new WeakMap();
   const state = {
     map: null, config: null, place: null, order: 0, picked: 0, touched: false, sitesWanted: null,
-    paths: new Map(), markers: new Map(), bounds: null, fitting: false,
+    paths: new Map(), markers: new Map(), bounds: null, fitting: false, looks: null, looksUrl: null,
+    narrow: null,
   };
 
   /* ---------- Leaflet additions ---------- */
@@ -68,6 +69,7 @@
   /* Names (and values, where there is room) in one canvas over the polygons. A name is written
      only where it about fits the circle inscribed in its polygon and covers no other name. */
   const Labels = L.Layer.extend({
+    initialize: function (options) { L.setOptions(this, options); },
     onAdd: function (map) {
       this._canvas = L.DomUtil.create("canvas", "dudao-labels", map.getPane("labels"));
       map.on("moveend zoomend viewreset resize", this.draw, this);
@@ -95,7 +97,7 @@
       const family = getComputedStyle(map.getContainer()).fontFamily;
       const view = map.getBounds().pad(0.05);
       const points = [];
-      state.markers.forEach((marker) =>
+      this.options.markers().forEach((marker) =>
         points.push(map.latLngToContainerPoint(marker.getLatLng())));
       const taken = [];
       (this._labels || []).forEach((label) => {
@@ -137,7 +139,7 @@
           pen.fillText(text, centre.x, centre.y + down);
         });
       });
-      state.written = taken.length;
+      this.written = taken.length;
     },
   });
 
@@ -268,16 +270,26 @@
 
   /* ---------- the label that follows the pointer ---------- */
 
+  function tipBox(lines) {
+    const box = document.createElement("div");
+    lines.forEach(([text, kind]) => box.appendChild(element("div", `dudao-tip-${kind}`, text)));
+    return box;
+  }
+
+  function tipLines(config, p) {
+    const lines = [[p.n, "name"]];
+    lines.push(p.c < 0 ? [config.words[p.c], "note"] : [valueText(config, p), "value"]);
+    if (p.a !== null && p.b !== null) {
+      lines.push([`${config.numerator} ${number(p.a, 0)} / ${config.denominator} ${number(p.b, 0)}`,
+        "note"]);
+    }
+    if (p.r) lines.push([config.rank.replace("{rank}", p.r), "note"]);
+    return lines;
+  }
+
   const hover = {
     open: function (latlng, lines) {
-      const box = document.createElement("div");
-      lines.forEach(([text, kind]) => {
-        const line = document.createElement("div");
-        line.className = `dudao-tip-${kind}`;
-        line.textContent = text;
-        box.appendChild(line);
-      });
-      this.tip.setContent(box).setLatLng(latlng).addTo(state.map);
+      this.tip.setContent(tipBox(lines)).setLatLng(latlng).addTo(state.map);
     },
     move: function (latlng) { if (state.map.hasLayer(this.tip)) this.tip.setLatLng(latlng); },
     close: function () { this.tip.remove(); },
@@ -290,18 +302,7 @@
     path.setStyle({ weight: 3.5, opacity: 1, color: p.id === config.selected ? config.accent : "#17212b",
       dashArray: null });
     path.bringToFront();
-    const lines = [[p.n, "name"]];
-    if (p.c < 0) {
-      lines.push([config.words[p.c], "note"]);
-    } else {
-      lines.push([valueText(config, p), "value"]);
-    }
-    if (p.a !== null && p.b !== null) {
-      lines.push([`${config.numerator} ${number(p.a, 0)} / ${config.denominator} ${number(p.b, 0)}`,
-        "note"]);
-    }
-    if (p.r) lines.push([config.rank.replace("{rank}", p.r), "note"]);
-    hover.open(event.latlng, lines);
+    hover.open(event.latlng, tipLines(config, p));
   }
 
   function leave(path) {
@@ -399,27 +400,36 @@
   }
 
   function drawLegend(config) {
-    const box = state.legend;
-    const [noData, notApplicable] = state.counts.slice(config.classes.length);
-    box.replaceChildren();
-    const head = element("button", "dudao-legend-head", config.layerTitle);
+    const body = legendBody(config, state.counts);
+    if (state.markers.size) drawSiteLegend(config, body);
+    config.notes.forEach((note) => body.appendChild(element("div", "dudao-note", note)));
+    state.legend.replaceChildren(legendHead(state.legend, config.layerTitle), body);
+  }
+
+  /* The name above a legend; a click folds what is below. */
+  function legendHead(box, title) {
+    const head = element("button", "dudao-legend-head", title);
     head.type = "button";
-    head.setAttribute("aria-expanded", String(!box.classList.contains("folded")));
+    const say = () => head.setAttribute("aria-expanded", String(!box.classList.contains("folded")));
     head.onclick = () => {
       box.classList.toggle("folded");
-      head.setAttribute("aria-expanded", String(!box.classList.contains("folded")));
+      say();
     };
-    box.appendChild(head);
+    say();
+    return head;
+  }
+
+  /* The classes with their counts. */
+  function legendBody(config, counts) {
+    const [noData, notApplicable] = counts.slice(config.classes.length);
     const body = element("div", "dudao-legend-body");
     if (config.unitNote) body.appendChild(element("div", "dudao-note", config.unitNote));
     config.classes.forEach((words, index) => body.appendChild(
-      legendRow(colourSwatch(config.colours[index], ""), words, state.counts[index])));
+      legendRow(colourSwatch(config.colours[index], ""), words, counts[index])));
     body.appendChild(legendRow(colourSwatch(null, "no-data"), config.words[-1], noData));
     body.appendChild(
       legendRow(colourSwatch(null, "not-applicable"), config.words[-2], notApplicable));
-    if (state.markers.size) drawSiteLegend(config, body);
-    config.notes.forEach((note) => body.appendChild(element("div", "dudao-note", note)));
-    box.appendChild(body);
+    return body;
   }
 
   function drawSiteLegend(config, body) {
@@ -458,16 +468,15 @@
   function setUp(map) {
     state.map = map;
     map.setMaxZoom(MAX_ZOOM);
-    map.createPane("labels").style.zIndex = 450;
-    map.getPane("labels").style.pointerEvents = "none";
-    state.labels = new Labels().addTo(map);
+    labelPane(map);
+    state.labels = new Labels({ markers: () => state.markers }).addTo(map);
     state.sites = L.markerClusterGroup({
       animate: false, disableClusteringAtZoom: 14,
       maxClusterRadius: () => (state.siteCount <= FEW_SITES ? 8 : 40),
       showCoverageOnHover: false, spiderfyOnMaxZoom: true, iconCreateFunction: clusterIcon,
     }).addTo(map);
     state.legend = element("div", "dudao-legend");
-    if (map.getSize().x < ROOM_FOR_LEGEND) state.legend.classList.add("folded");
+    makeRoom();
     control(map, "bottomleft", state.legend);
     state.home = element("button", "dudao-button dudao-home", "⤢");
     state.home.onclick = () => {
@@ -481,6 +490,9 @@
       show(map, state.config);
     };
     control(map, "topright", state.switch);
+    state.side = element("button", "dudao-button dudao-side");
+    state.side.onclick = () => api.beside.toggle();
+    control(map, "topright", state.side);
     state.notice = element("div", "dudao-notice");
     state.notice.hidden = true;
     state.notice.setAttribute("role", "status");
@@ -489,8 +501,25 @@
     page.addEventListener("click", layerClicked, true);
     window.addEventListener("pagehide", () => page.removeEventListener("click", layerClicked, true));
     map.on("dragstart zoomstart", () => { if (!state.fitting) state.touched = true; });
-    map.on("resize", () => { if (!state.touched) fit(); });
+    map.on("resize", () => {
+      makeRoom();
+      if (!state.touched) fit();
+    });
     behave(map, map.getContainer());
+  }
+
+  /* A narrow map has its legend folded, above the months. */
+  function makeRoom() {
+    const narrow = state.map.getSize().x < ROOM_FOR_LEGEND;
+    if (state.narrow === narrow) return;
+    state.narrow = narrow;
+    state.map.getContainer().classList.toggle("narrow", narrow);
+    state.legend.classList.toggle("folded", narrow);
+  }
+
+  function labelPane(map) {
+    map.createPane("labels").style.zIndex = 450;
+    map.getPane("labels").style.pointerEvents = "none";
   }
 
   function control(map, position, content) {
@@ -524,6 +553,8 @@
     const on = sitesShown(config);
     state.switch.textContent = `${on ? "☑" : "☐"} ${config.sitesTitle}`;
     state.switch.setAttribute("aria-pressed", String(on));
+    state.side.textContent = config.besideWords.title;
+    state.side.setAttribute("aria-pressed", String(Boolean(config.beside)));
     [[map.zoomControl._zoomInButton, config.zoomIn], [map.zoomControl._zoomOutButton,
       config.zoomOut], [state.home, config.fitTitle]].forEach(([button, title]) => {
       button.title = title;
@@ -550,10 +581,9 @@
     if (!state.bounds || state.map.getSize().x === 0) return;
     state.fitting = true;
     /* Nothing may lie under the legend and the months, nor on a narrow map under the buttons above. */
-    const wide = state.map.getSize().x >= ROOM_FOR_LEGEND;
-    const left = wide ? state.legend.offsetWidth : 0;
-    const above = wide ? 0 : state.switch.offsetHeight;
-    const below = wide ? api.timeline.height() : LEGEND_HEAD;
+    const left = state.narrow ? 0 : state.legend.offsetWidth;
+    const above = state.narrow ? state.switch.offsetHeight : 0;
+    const below = api.timeline.height() + (state.narrow ? LEGEND_HEAD : 0);
     state.map.fitBounds(state.bounds, {
       animate: false, paddingTopLeft: [FIT_PADDING + left, FIT_PADDING + above],
       paddingBottomRight: [FIT_PADDING, FIT_PADDING + below],
@@ -577,7 +607,7 @@
   function show(map, sent) {
     if (!state.map) setUp(map);
     const url = `${sent.layersUrl}/${sent.layer}/${sent.tail}`;
-    const config = { ...sent, ...sent.looks[sent.layer], url: url };
+    const config = { ...sent, ...sent.look, url: url };
     const order = ++state.order;
     const drawing = JSON.stringify([sitesShown(config), { ...config, selected: null, site: null }]);
     if (drawing === state.drawing) {
@@ -594,6 +624,7 @@
       write(config);
       nameControls(map, config);
       api.timeline.show(map, config);
+      api.beside.show(map, config);
       if (!state.bounds) fitToSites();
       notice(state.paths.size ? "" : config.empty);
       if (state.place !== config.place) {
@@ -621,8 +652,8 @@
     const place = state.config.selected || state.config.place;
     if (asked.get("place") !== place || asked.get("month") !== state.config.month) return;
     const layer = asked.get("layer");
-    if (layer in state.config.looks && layer !== state.config.layer) {
-      show(state.map, { ...state.config, layer: layer });
+    if (state.looks && layer in state.looks && layer !== state.config.layer) {
+      show(state.map, { ...state.config, layer: layer, look: state.looks[layer] });
     }
   }
 
@@ -647,7 +678,7 @@
   function drawn(config) {
     requestAnimationFrame(() => setTimeout(() => {
       api.drawn = { url: config.url, polygons: state.paths.size, sites: state.markers.size,
-        labels: state.written, at: performance.timeOrigin + performance.now(),
+        labels: state.labels.written, at: performance.timeOrigin + performance.now(),
         selected: config.selected, site: config.site };
       document.body.dataset.drawn = config.url;
       clearTimeout(state.ahead);
@@ -655,16 +686,30 @@
     }, 0));
   }
 
-  /* While the reader reads: the same view in other layers, one after the other. */
+  /* How all layers are drawn: the same for every view of a language, so fetched once. */
+  async function fetchLooks(config) {
+    if (state.looksUrl !== config.looksUrl) {
+      const looks = await fetchJson(config.looksUrl).catch(() => null);
+      if (looks) Object.assign(state, { looks: looks, looksUrl: config.looksUrl });
+    }
+    return state.looks || {};
+  }
+
+  /* While the reader reads: the same view in the other layers of the group, one after the other. */
   async function fetchLayersAhead(config) {
+    const looks = await fetchLooks(config);
     if (navigator.connection && navigator.connection.saveData) return;
-    const others = Object.keys(config.looks).filter((layer) => layer !== config.layer);
+    const others = Object.keys(looks).filter(
+      (layer) => layer !== config.layer && looks[layer].group === config.group);
     for (const layer of others.slice(0, LAYERS_AHEAD)) {
       if (state.config !== config) return;
       await fetchJson(`${config.layersUrl}/${layer}/${config.tail}`).catch(() => undefined);
     }
   }
 
-  const api = { show, paint, fetchJson, pick, drawn: null, state };
+  const api = {
+    show, paint, fetchJson, fetchLooks, fetchAhead, pick, drawn: null, state,
+    parts: { Labels, control, element, label, labelPane, legendBody, legendHead, look, number, tipBox, tipLines },
+  };
   window.dudao = api;
 })();

@@ -1,0 +1,65 @@
+"""How layers are drawn: colours, classes and words, as ``static/map.js`` takes them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from dashboard.coverage import palettes, registry
+from dashboard.coverage.model import Layer
+from dashboard.ui import format
+from dashboard.ui.tables import measure_title
+from dashboard.ui.texts import _, group_name, language, layer_title, unit_name, use
+
+
+@dataclass(frozen=True, slots=True)
+class Looks:
+    """How every layer is drawn, in one language: the body of ``/looks`` and what it is known by."""
+
+    body: bytes
+    mark: str
+
+
+@cache
+def looks(lang: str) -> Looks:
+    """Every layer's look, so that a click on another layer waits for nobody.
+
+    The page itself follows a moment later, and what it sends is the same drawing.
+    """
+    before = language()
+    use(lang)
+    try:
+        found = {layer.id: look(layer) for layer in registry.layers().values()}
+    finally:
+        use(before)
+    body = json.dumps(found, ensure_ascii=False, separators=(",", ":")).encode()
+    return Looks(body, hashlib.sha256(body).hexdigest()[:16])
+
+
+def look(layer: Layer) -> dict[str, Any]:
+    """How a layer is drawn and named, in the language in use."""
+    colours = palettes.colours(layer.palette, layer.classes)
+    return {
+        "group": group_name(layer.group),
+        "layerTitle": layer_title(layer),
+        "colours": colours,
+        "dark": [_is_dark(colour) for colour in colours],
+        "classes": [format.class_label(layer, index) for index in range(layer.classes)],
+        "unit": unit_name(layer.unit),
+        "unitNote": _("单位：{unit}").format(unit=unit_name(layer.unit))
+        if layer.unit != "%"
+        else "",
+        "decimals": format.decimals(layer),
+        "numerator": measure_title(layer.numerator),
+        "denominator": measure_title(layer.denominator),
+    }
+
+
+def _is_dark(colour: str) -> bool:
+    """Whether white text reads better on ``#rrggbb`` (relative luminance of WCAG 2)."""
+    channels = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2] < 0.3
