@@ -311,7 +311,11 @@ def coverage(
         )
         return
     for cell in shown.cells:
-        value = "—" if cell.value is None else f"{cell.value:.1f}{shown.layer.unit}"
+        value = (
+            cell.status.value
+            if cell.value is None
+            else f"{cell.value:,.{shown.layer.decimals}f}{shown.layer.unit}"
+        )
         typer.echo(f"{cell.rank or '—'}\t{cell.place.id}\t{cell.place.name}\t{value}")
 
 
@@ -327,6 +331,7 @@ def _cell_dict(cell: Cell) -> dict[str, Any]:
         "numerator": _whole(cell.numerator),
         "denominator": _whole(cell.denominator),
         "value": cell.value,
+        "status": cell.status.value,
         "class": cell.class_index,
         "rank": cell.rank,
     }

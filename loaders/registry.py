@@ -1,4 +1,4 @@
-"""The datasets a file can be and the measures it may carry, read once from ``datasets.toml``."""
+"""The datasets a file can be (``datasets.toml``) and its measures (``measures.toml``)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Kind = Literal[
     "sex",
 ]
 
-_FILE = Path(__file__).with_name("datasets.toml")
+_FILES = ("datasets.toml", "measures.toml")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +73,7 @@ class Measure:
         integer: whether the figure counts whole things.
         part_of: id of the whole that this one can never exceed, or None.
         rarely_above: ids of measures this one is implausible above: a flag, not an error.
+        parts: ids of measures that add up to this one; where they do not, it is doubted.
     """
 
     id: str
@@ -84,12 +85,13 @@ class Measure:
     integer: bool
     part_of: str | None
     rarely_above: tuple[str, ...]
+    parts: tuple[str, ...]
     aliases: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Registry:
-    """Everything ``datasets.toml`` declares."""
+    """Everything the two files declare."""
 
     datasets: Mapping[str, Dataset]
     measures: Mapping[str, Measure]
@@ -110,27 +112,29 @@ def registry() -> Registry:
     """Read and validate the declaration once.
 
     Raises:
-        DudaoError: ``datasets.toml`` is not valid.
+        DudaoError: one of the files is not valid.
     """
-    return parse(_FILE.read_text(encoding="utf-8"))
+    folder = Path(__file__).parent
+    return parse(*((folder / name).read_text(encoding="utf-8") for name in _FILES))
 
 
-def parse(text: str) -> Registry:
-    """Read a declaration from TOML text.
+def parse(datasets_text: str, measures_text: str) -> Registry:
+    """Read a declaration from the TOML texts of the two files.
 
     Raises:
         DudaoError: code REGISTRY_INVALID, naming the entry that is wrong.
     """
-    try:
-        raw = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise _invalid("datasets.toml", str(error)) from error
-    _keys("datasets.toml", raw, required={"datasets", "measures"})
-    found_datasets = {name: _dataset(name, body) for name, body in raw["datasets"].items()}
-    found_measures = {name: _measure(name, body) for name, body in raw["measures"].items()}
+    bodies = [
+        _table(name, text, key)
+        for name, text, key in zip(
+            _FILES, (datasets_text, measures_text), ("datasets", "measures"), strict=True
+        )
+    ]
+    found_datasets = {name: _dataset(name, body) for name, body in bodies[0].items()}
+    found_measures = {name: _measure(name, body) for name, body in bodies[1].items()}
     for measure in found_measures.values():
         others = [measure.part_of] if measure.part_of is not None else []
-        for other in (*others, *measure.rarely_above):
+        for other in (*others, *measure.rarely_above, *measure.parts):
             if other not in found_measures or other == measure.id:
                 raise _invalid(f"measures.{measure.id}", f"没有名为 {other} 的另一指标")
     _no_chain(found_measures)
@@ -149,6 +153,16 @@ def parse(text: str) -> Registry:
         ],
     )
     return Registry(found_datasets, found_measures)
+
+
+def _table(file: str, text: str, key: str) -> Mapping[str, Any]:
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise _invalid(file, str(error)) from error
+    _keys(file, raw, required={key})
+    found: Mapping[str, Any] = raw[key]
+    return found
 
 
 def _dataset(name: str, body: Mapping[str, Any]) -> Dataset:
@@ -193,7 +207,7 @@ def _measure(name: str, body: Mapping[str, Any]) -> Measure:
         where,
         body,
         required={"title", "title_en", "unit", "lower", "upper", "integer"},
-        optional={"part_of", "rarely_above", "aliases"},
+        optional={"part_of", "rarely_above", "parts", "aliases"},
     )
     if not str(body["unit"]).strip():
         raise _invalid(where, "unit 不能为空")
@@ -209,6 +223,7 @@ def _measure(name: str, body: Mapping[str, Any]) -> Measure:
         integer=bool(body["integer"]),
         part_of=body.get("part_of"),
         rarely_above=tuple(body.get("rarely_above", ())),
+        parts=tuple(body.get("parts", ())),
         aliases=tuple(body.get("aliases", ())),
     )
 
@@ -248,5 +263,7 @@ def _keys(
 
 def _invalid(where: str, detail: str) -> DudaoError:
     return DudaoError(
-        "REGISTRY_INVALID", f"数据集登记 {where} 有误：{detail}。", "请改正 loaders/datasets.toml。"
+        "REGISTRY_INVALID",
+        f"数据集登记 {where} 有误：{detail}。",
+        "请改正 loaders 下的登记文件。",
     )

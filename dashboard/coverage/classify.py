@@ -11,7 +11,12 @@ Floats = NDArray[np.float64]
 
 
 def values(layer: Layer, numerator: Floats, denominator: Floats) -> Floats:
-    """numerator / denominator * factor in the layer's unit; NaN where either is NaN or den = 0."""
+    """The values in the layer's unit; NaN where a number is missing or the denominator is 0.
+
+    numerator / denominator * factor; of a layer that counts only, the numerator.
+    """
+    if layer.is_count:
+        return numerator
     with np.errstate(divide="ignore", invalid="ignore"):
         result = numerator * layer.factor / denominator
     return np.where(denominator == 0, np.nan, result)

@@ -15,12 +15,28 @@ class Direction(StrEnum):
     LOWER = "lower"
 
 
+class Pace(StrEnum):
+    """How a target is to be met: reached over the year, held at all times, or there is none."""
+
+    PROGRESS = "progress"
+    LEVEL = "level"
+    NONE = "none"
+
+
 class Status(StrEnum):
-    """Whether a place has a value. Neither of the last two is ever shown as 0."""
+    """Whether a place has a value to show. None but the first is ever shown as 0."""
 
     OK = "ok"
     NO_DATA = "no_data"
     NOT_APPLICABLE = "not_applicable"
+    SUPPRESSED = "suppressed"
+    """Few persons, or left out so that no subtraction tells of few: docs/decisions/0008."""
+    TOO_LOW = "too_low"
+    """The layer is not shown at this level."""
+
+
+WITHOUT_VALUE = (Status.NO_DATA, Status.NOT_APPLICABLE, Status.SUPPRESSED, Status.TOO_LOW)
+"""Their class codes are -1, -2, -3, -4."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +44,8 @@ class Layer:
     """One entry of layers.toml.
 
     Attributes:
-        numerator, denominator: measure ids of loaders/datasets.toml.
+        numerator, denominator: measure ids of loaders/measures.toml; a layer that counts only has
+            the same measure in both.
         factor: value = numerator / denominator * factor (100 for percent and per hundred).
         target: in the layer's unit; None where there is none.
         breaks: ascending inner class limits; k breaks make k + 1 classes. A value equal to a
@@ -51,6 +68,15 @@ class Layer:
     palette: str
     help: str
     help_en: str
+    decimals: int
+    """How many its values are shown with."""
+    systems: tuple[int, ...]
+    """Rows of the source documents' systems (docs/decisions/0007)."""
+    pace: Pace
+    lowest_level: Level | None = None
+    """Below it the layer is shown nowhere, to nobody."""
+    protected: bool = False
+    """Cells that describe few persons are left out on every screen and in every answer."""
     site_kind: InstitutionKind | None = None
     """The institutions whose marker shows whether their home place meets this layer's target."""
 
@@ -58,6 +84,11 @@ class Layer:
     def classes(self) -> int:
         """Number of classes."""
         return len(self.breaks) + 1
+
+    @property
+    def is_count(self) -> bool:
+        """Whether the value is the numerator itself, divided by nothing."""
+        return self.numerator == self.denominator
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +109,8 @@ class Cell:
         numerator, denominator: sums over the places below that reported both, or None.
         value: in the layer's unit, None unless status is OK.
         class_index: 0-based class, None unless status is OK.
-        rank: 1 is best among the siblings with a value, ties share the better rank.
+        rank: 1 is best among the siblings with a value, ties share the better rank; ranked: how
+            many those are.
         change: value minus the value of the month before, None unless both exist.
         reporting, expected: base-level places below (or the place itself) with a figure, and
             all of them; "18 of 20 villages reported".
@@ -94,6 +126,7 @@ class Cell:
     status: Status
     class_index: int | None
     rank: int | None
+    ranked: int
     change: float | None
     reporting: int
     expected: int

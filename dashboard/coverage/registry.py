@@ -8,12 +8,13 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from dashboard.coverage.model import Direction, Layer
+from dashboard.coverage.model import Direction, Layer, Pace
 from dashboard.coverage.palettes import PALETTES
 from dashboard.store.model import Pair
 from geodata.errors import DudaoError
 from geodata.model import InstitutionKind, Level
 from loaders import registry as datasets
+from loaders.registry import Measure
 
 LAYERS_FILE = Path(__file__).with_name("layers.toml")
 
@@ -24,17 +25,19 @@ _REQUIRED = frozenset(
         "group",
         "base_level",
         "numerator",
-        "denominator",
-        "factor",
         "unit",
         "direction",
         "breaks",
         "palette",
         "help",
         "help_en",
+        "systems",
+        "pace",
     }
 )
-_OPTIONAL = frozenset({"target", "site_kind"})
+_OPTIONAL = frozenset({"denominator", "factor", "target", "lowest_level", "protected", "site_kind"})
+SYSTEMS = 36
+"""Rows of the source documents' systems."""
 
 
 def _bad(layer_id: str, problem: str) -> DudaoError:
@@ -60,21 +63,38 @@ def parse_layer(layer_id: str, entry: dict[str, Any]) -> Layer:
         if not isinstance(entry[key], str) or not entry[key].strip():
             raise _bad(layer_id, f"{key} 不能为空")
     measures = datasets.measures()
-    for key in ("numerator", "denominator"):
-        if entry[key] not in measures:
-            raise _bad(layer_id, f"{key} = {entry[key]!r} 不是已声明的指标")
+    numerator = entry["numerator"]
+    denominator = entry.get("denominator", numerator)
+    for key, measure in (("numerator", numerator), ("denominator", denominator)):
+        if measure not in measures:
+            raise _bad(layer_id, f"{key} = {measure!r} 不是已声明的指标")
+    if "denominator" in entry and numerator == denominator:
+        raise _bad(layer_id, "只计数的图层不写 denominator")
+    if ("factor" in entry) != ("denominator" in entry):
+        raise _bad(layer_id, "denominator 与 factor 应同时写明")
+    if "denominator" not in entry and entry["unit"] != measures[numerator].unit:
+        raise _bad(layer_id, f"计数图层的 unit 应为 {measures[numerator].unit}")
+    if "denominator" not in entry and "target" in entry:
+        raise _bad(layer_id, "计数图层各级目标不同，不能登记统一的 target")
     breaks = tuple(float(limit) for limit in entry["breaks"])
     if not breaks or any(low >= high for low, high in pairwise(breaks)):
         raise _bad(layer_id, "breaks 应为递增的数")
     palette = entry["palette"]
     if palette not in PALETTES or len(breaks) + 1 not in PALETTES[palette]:
         raise _bad(layer_id, f"没有 {len(breaks) + 1} 级的色带 {palette!r}")
-    factor = float(entry["factor"])
+    factor = float(entry.get("factor", 1))
     if factor <= 0:
         raise _bad(layer_id, "factor 应大于 0")
+    systems = tuple(entry["systems"])
+    if not systems or any(type(row) is not int or not 1 <= row <= SYSTEMS for row in systems):
+        raise _bad(layer_id, f"systems 应为 1 至 {SYSTEMS} 的系统序号")
+    if type(entry.get("protected", False)) is not bool:
+        raise _bad(layer_id, "protected 应为 true 或 false")
     try:
         base_level = Level.parse(entry["base_level"])
+        lowest = Level.parse(entry["lowest_level"]) if "lowest_level" in entry else None
         direction = Direction(entry["direction"])
+        pace = Pace(entry["pace"])
         site_kind = InstitutionKind(entry["site_kind"]) if "site_kind" in entry else None
     except ValueError as error:
         raise _bad(layer_id, str(error)) from error
@@ -84,8 +104,8 @@ def parse_layer(layer_id: str, entry: dict[str, Any]) -> Layer:
         title_en=entry["title_en"],
         group=entry["group"],
         base_level=base_level,
-        numerator=entry["numerator"],
-        denominator=entry["denominator"],
+        numerator=numerator,
+        denominator=denominator,
         factor=factor,
         unit=entry["unit"],
         target=float(entry["target"]) if "target" in entry else None,
@@ -94,8 +114,19 @@ def parse_layer(layer_id: str, entry: dict[str, Any]) -> Layer:
         palette=palette,
         help=entry["help"],
         help_en=entry["help_en"],
+        decimals=_decimals(entry["unit"], measures[numerator], numerator == denominator),
+        systems=systems,
+        pace=pace,
+        lowest_level=lowest,
+        protected=bool(entry.get("protected", False)),
         site_kind=site_kind,
     )
+
+
+def _decimals(unit: str, numerator: Measure, counts: bool) -> int:
+    if counts:
+        return 0 if numerator.integer else 2
+    return 1 if unit == "%" else 2
 
 
 def read_layers(path: Path) -> dict[str, Layer]:

@@ -14,8 +14,9 @@ import pandas as pd
 import shapely
 
 from dashboard.access import acts
-from dashboard.coverage import classify, registry
+from dashboard.coverage import classify, disclosure, registry
 from dashboard.coverage.model import (
+    WITHOUT_VALUE,
     Cell,
     Direction,
     Layer,
@@ -28,13 +29,13 @@ from dashboard.coverage.model import (
     View,
     ViewTable,
 )
-from dashboard.store.model import Pair, Shape, Siblings, Snapshot, month_end
+from dashboard.store.model import Pair, PairValues, Shape, Siblings, Snapshot, month_end
 from dashboard.store.unit import Unit
 from geodata.coverage_shapes import simplify
 from geodata.crs import wgs84_to_gcj02
 from geodata.distance import metres_per_degree
 from geodata.encode import feature_collection, geometries, to_json
-from geodata.model import Place
+from geodata.model import Level, Place
 from geodata.plane import Geometries
 
 SOURCE = "reported"
@@ -79,10 +80,18 @@ _COLUMNS = (
 def _columns(layer: Layer, places: Sequence[Place], siblings: Siblings | None) -> Columns:
     """The layer's numbers of ``places``, in their order; NaN where a place has no row."""
     found = siblings and siblings.get((SOURCE, Pair(layer.numerator, layer.denominator)))
-    if not found:
-        return {name: np.full(len(places), np.nan) for name in _COLUMNS}
+    if found:
+        return {name: _of(found, name, places) for name in _COLUMNS}
+    columns = {name: np.full(len(places), np.nan) for name in _COLUMNS}
+    if siblings:
+        # How many were expected is the same for every pair that anybody reported.
+        columns["expected"] = _of(next(iter(siblings.values())), "expected", places)
+    return columns
+
+
+def _of(found: PairValues, name: str, places: Sequence[Place]) -> classify.Floats:
     at = np.array([found.at.get(place.id, -1) for place in places], dtype=np.int64)
-    return {name: np.where(at < 0, np.nan, getattr(found, name)[at]) for name in _COLUMNS}
+    return np.where(at < 0, np.nan, getattr(found, name)[at])
 
 
 def _optional(number: float) -> float | None:
@@ -91,22 +100,36 @@ def _optional(number: float) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class _Family:
-    """Sibling places with their values this month and the month before."""
+    """Sibling places with their values this month and the month before.
+
+    Attributes:
+        month, earlier: what the values are of; ``earlier`` and ``before`` are None where there are
+            none.
+        whole: reads what has to be left out.
+    """
 
     places: list[Place]
     now: Siblings
-    before: Siblings | None
+    month: Snapshot
+    whole: disclosure.Whole
+    before: Siblings | None = None
+    earlier: Snapshot | None = None
 
     def cells(
         self, layer: Layer, shapes: Mapping[str, Shape], only: str | None = None
     ) -> list[Cell]:
         """One Cell for each place, ranked among all of them; for ``only`` one place if given."""
         columns = _columns(layer, self.places, self.now)
+        masked = self._leave_out(layer, columns, self.month)
         value = classify.values(layer, columns["numerator"], columns["denominator"])
         earlier = _columns(layer, self.places, self.before)
+        if self.earlier is not None:
+            self._leave_out(layer, earlier, self.earlier)
         change = value - classify.values(layer, earlier["numerator"], earlier["denominator"])
+        ranked = int(np.count_nonzero(~np.isnan(value)))
         lists = zip(
             self.places,
+            masked,
             *(columns[name].tolist() for name in _COLUMNS),
             value.tolist(),
             classify.class_indices(layer, value).tolist(),
@@ -115,15 +138,36 @@ class _Family:
             strict=True,
         )
         return [
-            _cell(shapes.get(place.id), place, *row)
+            _cell(shapes.get(place.id), ranked, place, *row)
             for place, *row in lists
             if only is None or place.id == only
         ]
 
+    def _leave_out(self, layer: Layer, columns: Columns, month: Snapshot) -> list[Status | None]:
+        """Take out of ``columns`` what may not be shown; why, for each place."""
+        lowest = Level.VILLAGE if layer.lowest_level is None else layer.lowest_level
+        if lowest == Level.VILLAGE and not layer.protected:
+            return [None] * len(self.places)
+        hidden = disclosure.left_out(self.whole, month, SOURCE, layer)
+        masked = [
+            Status.TOO_LOW
+            if place.level > lowest
+            else Status.SUPPRESSED
+            if place.id in hidden
+            else None
+            for place in self.places
+        ]
+        gone = np.array([status is not None for status in masked], dtype=np.bool_)
+        for name in ("numerator", "denominator", "own_numerator", "own_denominator"):
+            columns[name] = np.where(gone, np.nan, columns[name])
+        return masked
+
 
 def _cell(
     shape: Shape | None,
+    ranked: int,
     place: Place,
+    masked: Status | None,
     numerator: float,
     denominator: float,
     reporting: float,
@@ -135,9 +179,11 @@ def _cell(
     rank: int,
     change: float,
 ) -> Cell:
-    if math.isnan(numerator) or math.isnan(denominator):
+    if masked is not None:
+        status = masked
+    elif math.isnan(numerator) or math.isnan(denominator):
         status = Status.NO_DATA
-    elif denominator == 0:
+    elif math.isnan(value):
         status = Status.NOT_APPLICABLE
     else:
         status = Status.OK
@@ -149,6 +195,7 @@ def _cell(
         status=status,
         class_index=index if index >= 0 else None,
         rank=rank if rank > 0 else None,
+        ranked=ranked,
         change=_optional(change),
         # Only a leaf place that reported nothing has no row.
         reporting=0 if math.isnan(reporting) else int(reporting),
@@ -173,11 +220,14 @@ def _family_of(unit: Unit, place: Place, month: str) -> _Family:
 
 
 def _family(unit: Unit, places: list[Place], parent_id: str | None, month: str) -> _Family:
-    earlier = _earlier(unit, month)
+    snapshot, earlier = unit.snapshot(month), _earlier(unit, month)
     return _Family(
         places,
-        unit.siblings(unit.snapshot(month), parent_id),
+        unit.siblings(snapshot, parent_id),
+        snapshot,
+        unit.whole,
         unit.siblings(earlier, parent_id) if earlier else None,
+        earlier,
     )
 
 
@@ -249,8 +299,11 @@ def table_of(seen: Scene, layer: Layer) -> ViewTable:
 
 
 @acts("places.view")
-def profile(unit: Unit, place_id: str, month: str) -> Profile:
+def profile(unit: Unit, place_id: str, month: str, group: str | None = None) -> Profile:
     """One place in one month: every layer's cell, ranked among its siblings.
+
+    Args:
+        group: only the layers of this group; None: all.
 
     Raises:
         DudaoError: PLACE_NOT_FOUND or MONTH_NOT_FOUND.
@@ -268,6 +321,7 @@ def profile(unit: Unit, place_id: str, month: str) -> Profile:
         cells={
             layer.id: family.cells(layer, shapes, only=place.id)[0]
             for layer in registry.layers().values()
+            if group is None or layer.group == group
         },
     )
 
@@ -290,7 +344,9 @@ def trend(unit: Unit, place_id: str, layer_id: str) -> list[TrendPoint]:
         if place is None:
             points.append(TrendPoint(month, None, None, None, Status.NO_DATA))
             continue
-        family = _Family([place], unit.siblings(unit.snapshot(month), place.parent_id), None)
+        snapshot = unit.snapshot(month)
+        siblings = unit.siblings(snapshot, place.parent_id)
+        family = _Family([place], siblings, snapshot, unit.whole)
         (cell,) = family.cells(layer, {})
         points.append(TrendPoint(month, cell.numerator, cell.denominator, cell.value, cell.status))
     if points and not versions:
@@ -298,8 +354,11 @@ def trend(unit: Unit, place_id: str, layer_id: str) -> list[TrendPoint]:
     return points
 
 
+UNKNOWN = frozenset({Status.NO_DATA, Status.SUPPRESSED, Status.TOO_LOW})
+
+
 def _site_status(layer: Layer | None, cell: Cell | None) -> SiteStatus:
-    if layer is None or cell is None or cell.status is Status.NO_DATA:
+    if layer is None or cell is None or cell.status in UNKNOWN:
         return SiteStatus.NO_DATA
     if cell.status is Status.NOT_APPLICABLE or layer.target is None or cell.value is None:
         return SiteStatus.NOT_APPLICABLE
@@ -348,7 +407,9 @@ def _home_cells(unit: Unit, homes: Iterable[str], layer: Layer, month: str) -> d
     return {
         cell.place.id: cell
         for parent_id, places in below.items()
-        for cell in _Family(places, unit.siblings(snapshot, parent_id), None).cells(layer, {})
+        for cell in _Family(places, unit.siblings(snapshot, parent_id), snapshot, unit.whole).cells(
+            layer, {}
+        )
     }
 
 
@@ -424,10 +485,10 @@ def payload(shown: ViewTable, drawn: Outlines) -> Payload:
     """The children of a view as a small GeoJSON FeatureCollection.
 
     ``shapes`` is the outlines' digest; ``counts`` says how many children each class has (low value
-    first), then how many have no data and to how many the layer does not apply, drawn or not.
-    Properties: ``id``, ``n`` name, ``v`` value, ``a``
-    numerator, ``b`` denominator, ``c`` class (-1 no data, -2 not applicable), ``r`` rank, ``x``,
-    ``y`` label point, ``w`` label radius in metres, ``i`` 1 where the boundary is indicative.
+    first), then how many each status of ``WITHOUT_VALUE``, drawn or not.
+    Properties: ``id``, ``n`` name, ``v`` value, ``a`` numerator, ``b`` denominator, ``c`` class
+    (below 0 a status of ``WITHOUT_VALUE``: -1 no data and so on), ``r`` rank, ``x``, ``y`` label
+    point, ``w`` label radius in metres, ``i`` 1 where the boundary is indicative.
     """
     features = []
     for cell in shown.cells:
@@ -446,9 +507,7 @@ def payload(shown: ViewTable, drawn: Outlines) -> Payload:
             **fixed,
         }
         features.append(f"{start}{to_json(properties)}}}")
-    counts = to_json(
-        [*shown.class_counts, shown.count(Status.NO_DATA), shown.count(Status.NOT_APPLICABLE)]
-    )
+    counts = to_json([*shown.class_counts, *(shown.count(status) for status in WITHOUT_VALUE)])
     head = f'{{"type":"FeatureCollection","shapes":"{drawn.digest}","counts":{counts},"features":['
     return _payload(f"{head}{','.join(features)}]}}".encode())
 
@@ -456,7 +515,7 @@ def payload(shown: ViewTable, drawn: Outlines) -> Payload:
 def _class_code(cell: Cell) -> int:
     if cell.class_index is not None:
         return cell.class_index
-    return -1 if cell.status is Status.NO_DATA else -2
+    return -1 - WITHOUT_VALUE.index(cell.status)
 
 
 def site_payload(found: Sequence[Site], crs: MapCrs = "wgs84") -> Payload:

@@ -18,6 +18,7 @@ from dashboard.demo.model import DemoFiles, TroubleKind
 from dashboard.demo.outlines import outlines_of
 from dashboard.demo.persons import persons
 from dashboard.demo.streams import stream
+from dashboard.demo.systems import system_figures
 from dashboard.demo.troubles import OLD_NAME, of_kind, planted
 from geodata.model import Level
 from geodata.plane import Geometries, as_geometries
@@ -77,6 +78,9 @@ def build(
         ),
         institutions=_write_csv(clinics, directory / "institutions.csv"),
         figures=_write_csv(figures, directory / "figures.csv"),
+        systems=_write_table(
+            system_figures(figures, listed, span, seed), directory / "systems.csv"
+        ),
         persons=_write_csv(persons(listed, seed), directory / "persons.csv"),
         troubles=planted(set(listed["id"]), set(clinics["id"])),
     )

@@ -52,6 +52,8 @@ class DemoFiles:
         places_without_outline: CSV of the places that have a code and no outline, or None.
         institutions: CSV.
         figures: CSV, wide: one row a place and month, one column a measure.
+        systems: CSV of the same form, one county's figures of all other measures; None where that
+            county is not there.
         persons: CSV of invented persons.
         months: ``YYYY-MM``, ascending.
         troubles: the planted troubles that lie under the root.
@@ -65,6 +67,7 @@ class DemoFiles:
     places_without_outline: Path | None
     institutions: Path
     figures: Path
+    systems: Path | None
     persons: Path
     troubles: tuple[Trouble, ...]
 
@@ -75,6 +78,7 @@ class DemoFiles:
             ("places", self.places_without_outline),
             ("institutions", self.institutions),
             ("figures", self.figures),
+            ("figures", self.systems),
             ("persons", self.persons),
         )
         return tuple((dataset, path) for dataset, path in ordered if path is not None)

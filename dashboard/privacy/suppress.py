@@ -27,8 +27,7 @@ first, as hide it in a sum of ``threshold`` or more.
 so that who holds both knows no more than the first tells.
 
 **Where it ends.** One pair of measures in one month is protected against all its own places and
-levels. Two pairs that share a measure of persons are not protected against each other;
-``tests/security/test_26_subtraction.py`` fails when the registry holds such pairs.
+levels. Pairs that share a measure of persons are put together by ``coverage.disclosure``.
 """
 
 from __future__ import annotations

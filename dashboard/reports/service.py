@@ -4,20 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import numpy as np
-
 from dashboard.access import Actor, Kind, acts, check
+from dashboard.coverage import disclosure
 from dashboard.coverage import service as coverage
-from dashboard.coverage.model import Layer, View
-from dashboard.privacy import suppress
-from dashboard.privacy.suppress import INSIDE, LEAVING, Shown
+from dashboard.coverage.model import View
+from dashboard.privacy.suppress import INSIDE, LEAVING
 from dashboard.reports import problems, tables
 from dashboard.reports.files import export
 from dashboard.reports.model import Export, Format, local_now
 from dashboard.reports.problems import RejectedRow
 from dashboard.store import Store
-from dashboard.store.model import Pair, Snapshot
-from geodata.errors import SystemProblem
 from loaders.model import Issue
 
 
@@ -42,9 +38,14 @@ def children_table(store: Store, actor: Actor, view: View, *, leaving: bool, for
         months = [unit.snapshot(view.month)]
         months += [unit.snapshot(before)] if before in unit.months() else []
     threshold = LEAVING if leaving else INSIDE
-    patterns = [_pattern(store, snapshot, table.layer, threshold) for snapshot in months]
-    disclosure = tables.Disclosure(threshold, patterns[0], {} if len(patterns) < 2 else patterns[1])
-    sheet = tables.children(table, disclosure, by=_name(actor), at=local_now(), leaving=leaving)
+    patterns = [
+        disclosure.of_export(
+            store.snapshots.whole, snapshot, coverage.SOURCE, table.layer, threshold
+        )
+        for snapshot in months
+    ]
+    allowed = tables.Disclosure(threshold, patterns[0], {} if len(patterns) < 2 else patterns[1])
+    sheet = tables.children(table, allowed, by=_name(actor), at=local_now(), leaving=leaving)
     made = export([sheet], (table.place.name, table.layer.title, view.month), wanted)
     store.record(
         actor,
@@ -67,34 +68,6 @@ def children_table(store: Store, actor: Actor, view: View, *, leaving: bool, for
 def _name(actor: Actor) -> str:
     """Who exported, for the heading; a login of the operating system stays in the audit."""
     return actor.name if actor.kind is Kind.USER else "本机操作员"
-
-
-def _pattern(store: Store, snapshot: Snapshot, layer: Layer, threshold: int) -> dict[str, Shown]:
-    """What is left out of a layer in a month, by place; places shown whole are not listed."""
-    personal = (tables.is_personal(layer.numerator), tables.is_personal(layer.denominator))
-    if not any(personal):
-        return {}
-    rows = store.snapshots.whole(
-        snapshot, coverage.SOURCE, Pair(layer.numerator, layer.denominator)
-    )
-    try:
-        found = suppress.suppress(
-            suppress.parents(rows["place_id"], rows["parent_id"]),
-            rows["numerator"].to_numpy(np.float64),
-            rows["denominator"].to_numpy(np.float64),
-            threshold,
-            share=tables.is_share(layer),
-            personal=personal,
-        )
-    except ValueError as error:
-        raise SystemProblem(
-            "FIGURES_INCONSISTENT",
-            f"{snapshot.month} 的“{layer.title}”各级合计不一致，不能判断哪些数字可以导出。",
-            "请管理员运行 python -m dashboard publish 重新汇总后再试。",
-        ) from error
-    hidden = np.flatnonzero(found.shown)
-    ids = rows["place_id"].to_numpy()
-    return {ids[at]: Shown(found.shown[at]) for at in hidden}
 
 
 @acts("data.check")

@@ -13,27 +13,18 @@ from dashboard.coverage.model import Cell as Value
 from dashboard.coverage.model import Layer, Status, ViewTable
 from dashboard.privacy.suppress import Shown
 from dashboard.reports.model import Cell, Column, Sheet
-from loaders.registry import measures
+from loaders.registry import Measure, measures
 
 HIDDEN = "*"
 """Stands for a count left out, be it small itself or left out for the sake of a small one."""
 
-PERSONAL_UNITS = frozenset({"人", "人次", "户", "户次"})
-"""Units that count persons or households: small counts in them are left out."""
-PUBLIC_UNITS = frozenset({"个", "项", "份", "万元"})
-"""Units that count institutions, findings, samples and money."""
-
-_STATUS = {Status.OK: "", Status.NO_DATA: "无数据", Status.NOT_APPLICABLE: "不适用"}
-
-
-def is_personal(measure_id: str) -> bool:
-    """Whether small counts of a measure are left out; a unit nobody classed is taken for one."""
-    return measures()[measure_id].unit not in PUBLIC_UNITS
-
-
-def is_share(layer: Layer) -> bool:
-    """Whether the numerator is a part of the denominator."""
-    return measures()[layer.numerator].part_of == layer.denominator
+_STATUS = {
+    Status.OK: "",
+    Status.NO_DATA: "无数据",
+    Status.NOT_APPLICABLE: "不适用",
+    Status.SUPPRESSED: "人数过少，不予显示",
+    Status.TOO_LOW: "本级不显示",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,14 +99,21 @@ def left_out(sheet: Sheet) -> int:
 
 def _columns(layer: Layer) -> tuple[Column, ...]:
     top, bottom = measures()[layer.numerator], measures()[layer.denominator]
-    decimals = _decimals(layer)
+    decimals = layer.decimals
     points = "百分点" if layer.unit == "%" else layer.unit
+    counts = (
+        (Column(f"{top.title}({top.unit})", decimals),)
+        if layer.is_count
+        else (
+            Column(f"{top.title}({top.unit})", _whole(top)),
+            Column(f"{bottom.title}({bottom.unit})", _whole(bottom)),
+            Column(f"数值({layer.unit})", decimals),
+        )
+    )
     return (
         Column("地区"),
         Column("代码", width=18),
-        Column(f"{top.title}({top.unit})", 0),
-        Column(f"{bottom.title}({bottom.unit})", 0),
-        Column(f"数值({layer.unit})", decimals),
+        *counts,
         Column(f"较上月({points})", decimals),
         Column("名次", 0),
         Column("上报单位", 0),
@@ -131,14 +129,17 @@ def _ratio(cell: Value, disclosure: Disclosure) -> float | None:
 def _row(
     cell: Value, layer: Layer, disclosure: Disclosure, rank: int | None, name: str
 ) -> Sequence[Cell]:
-    shown = disclosure.of(cell)
+    shown = Shown.NOTHING if cell.status is Status.SUPPRESSED else disclosure.of(cell)
     counts: tuple[Cell, ...]
-    if shown is Shown.ALL:
-        counts = (cell.numerator, cell.denominator, cell.value, _change(cell, layer, disclosure))
+    change = _change(cell, layer, disclosure) if shown is Shown.ALL else None
+    if layer.is_count:
+        counts = (cell.value if shown is Shown.ALL else HIDDEN,)
+    elif shown is Shown.ALL:
+        counts = (cell.numerator, cell.denominator, cell.value)
     elif shown is Shown.DENOMINATOR:
-        counts = (HIDDEN, cell.denominator, HIDDEN, None)
+        counts = (HIDDEN, cell.denominator, HIDDEN)
     else:
-        counts = (HIDDEN, HIDDEN, HIDDEN, None)
+        counts = (HIDDEN, HIDDEN, HIDDEN)
     notes = [_STATUS[cell.status]]
     if cell.disagrees:
         notes.append("本级填报与下级合计不一致")
@@ -148,6 +149,7 @@ def _row(
         name,
         cell.place.id,
         *counts,
+        change,
         rank,
         cell.reporting,
         cell.expected,
@@ -161,14 +163,14 @@ def _change(cell: Value, layer: Layer, disclosure: Disclosure) -> float | None:
         return None
     if disclosure.before.get(cell.place.id, Shown.ALL) is not Shown.ALL:
         return None
-    places = _decimals(layer)
+    places = layer.decimals
     change = round(cell.value, places) - round(cell.value - cell.change, places)
     # Never a minus in front of nothing.
     return round(change, places) or 0.0
 
 
-def _decimals(layer: Layer) -> int:
-    return 1 if layer.unit == "%" else 2
+def _whole(measure: Measure) -> int:
+    return 0 if measure.integer else 2
 
 
 def _month(month: str) -> str:

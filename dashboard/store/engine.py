@@ -21,7 +21,7 @@ from ibis import _
 from dashboard.store.facts import SCHEMA
 from dashboard.store.model import FIGURE_KEY, Pair
 
-FORMAT = 1
+FORMAT = 2
 """Raised whenever the values or columns of a snapshot change, so that old ones are made anew."""
 
 COLUMNS = (
@@ -64,8 +64,8 @@ def roll_up(
         depths: the depths that occur in ``tree``.
 
     Returns:
-        ``month`` and ``COLUMNS``: one row for each source and pair of every place that has places
-        below, and of every leaf place that has the pair.
+        ``month`` and ``COLUMNS``: of each source and pair that any place of the month has, one row
+        for every place that has places below and for every leaf place that has the pair.
     """
     located = (
         observations.join(measures, "measure")
@@ -83,13 +83,17 @@ def roll_up(
         both, tree, depths, ("source", "pair"), ("numerator", "denominator", "reporting")
     ).select("node", "source", "pair", "leaf", "numerator", "denominator", "reporting")
 
-    # Places with places below: a row whether or not anything is known.
-    sources = observations.select("month", "source").distinct()
+    # Places with places below: a row whether or not anything is known there, of every pair that is
+    # known anywhere in the month.
+    known = (
+        shown.join(tree.select("node", "month"), "node")
+        .select("month", "source", "pair")
+        .distinct()
+    )
     inner = (
         tree.filter(~tree.leaf)
-        .join(sources, "month")
-        .select("node", "source")
-        .cross_join(pairs.select("pair"))
+        .join(known, "month")
+        .select("node", "source", "pair")
         .left_join(shown, ["node", "source", "pair"])
         .left_join(_own_pairs(own, pairs), ["node", "source", "pair"])
         .select(

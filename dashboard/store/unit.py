@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from datetime import date
 from functools import cache, cached_property
 from itertools import islice
@@ -39,6 +39,7 @@ from dashboard.store.facts import Facts
 from dashboard.store.model import (
     Batch,
     BatchState,
+    Pair,
     PairValues,
     Shape,
     Siblings,
@@ -402,6 +403,15 @@ class Unit:
             return found
         seen = self.known_ids(place_id for values in found.values() for place_id in values.at)
         return {pair: _only(values, seen) for pair, values in found.items()}
+
+    @property
+    def whole(self) -> Callable[[Snapshot, str, Pair], pd.DataFrame]:
+        """``Snapshots.whole``, which knows no scope.
+
+        What small counts are left out is decided on the whole tree, so that two who see different
+        parts of it cannot put theirs together. Nothing of it may be shown.
+        """
+        return self._snapshots.whole
 
     def value_of(self, published: Snapshot, of: Place) -> pd.DataFrame:
         """The rows of one place, columns as ``values``."""

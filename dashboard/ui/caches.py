@@ -9,17 +9,17 @@ of who asked, so nobody is answered from what another may see.
 from __future__ import annotations
 
 import gzip
-from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from threading import Lock
-from typing import Generic, TypeVar, cast
+from typing import TypeVar, cast
 
 from dashboard.coverage import registry, service
 from dashboard.coverage.model import Payload, Profile, Site, View, ViewTable
 from dashboard.coverage.service import Outlines, Scene
 from dashboard.settings import Settings
 from dashboard.store import Store
+from dashboard.store.memory import Memory
 from dashboard.store.model import month_end
 from dashboard.store.unit import Unit
 from dashboard.ui.tiles import Tiles
@@ -34,33 +34,6 @@ class _Process:
 
     settings: Settings | None = None
     store: Store | None = None
-
-
-class Memory(Generic[Value]):
-    """The last ``size`` values computed, the least recently used given up first."""
-
-    def __init__(self, size: int) -> None:
-        self._size = size
-        self._values: OrderedDict[Hashable, Value] = OrderedDict()
-        self._lock = Lock()
-
-    def get(self, key: Hashable, make: Callable[[], Value]) -> Value:
-        """The value of ``key``, made on first use; two threads may both make it, one is kept."""
-        with self._lock:
-            if key in self._values:
-                self._values.move_to_end(key)
-                return self._values[key]
-        made = make()
-        with self._lock:
-            kept = self._values.setdefault(key, made)
-            if len(self._values) > self._size:
-                self._values.popitem(last=False)
-        return kept
-
-    def clear(self) -> None:
-        """Forget everything."""
-        with self._lock:
-            self._values.clear()
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,10 +131,10 @@ def scene(unit: Unit, place_id: str, month: str, version: str) -> Scene:
     return _scenes.get(key, lambda: service.scene(unit, place_id, month))
 
 
-def profile(unit: Unit, place_id: str, month: str, version: str) -> Profile:
-    """``service.profile``, remembered."""
-    key = (unit.scope_key, place_id, month, version)
-    return _profiles.get(key, lambda: service.profile(unit, place_id, month))
+def profile(unit: Unit, place_id: str, month: str, group: str, version: str) -> Profile:
+    """``service.profile`` of a group of layers, remembered."""
+    key = (unit.scope_key, place_id, month, group, version)
+    return _profiles.get(key, lambda: service.profile(unit, place_id, month, group))
 
 
 def history(unit: Unit) -> tuple[object, ...]:

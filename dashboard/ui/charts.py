@@ -123,12 +123,11 @@ def _words(layer: Layer, point: TrendPoint) -> str:
     month = format.month(point.month)
     if point.value is None:
         return _("{month}：没有数值").format(month=month)
-    return _("{month}：{value}，{numerator} / {denominator}").format(
-        month=month,
-        value=format.value(layer, point.value),
-        numerator=format.number(point.numerator),
-        denominator=format.number(point.denominator),
-    )
+    value = format.value(layer, point.value)
+    counted = format.fraction(layer, point.numerator, point.denominator)
+    if not counted:
+        return _("{month}：{value}").format(month=month, value=value)
+    return _("{month}：{value}，{counted}").format(month=month, value=value, counted=counted)
 
 
 def markup(layer: Layer, points: Sequence[TrendPoint]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dashboard.coverage.model import Cell, Layer
 from dashboard.ui.texts import _, language, unit_name
+from loaders.registry import measures
 
 MISSING = "—"
 _MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
@@ -14,9 +15,14 @@ def number(value: float | None, decimals: int = 0) -> str:
     return MISSING if value is None else f"{value:,.{decimals}f}"
 
 
-def decimals(layer: Layer) -> int:
-    """How many decimals a layer's values are shown with."""
-    return 1 if layer.unit == "%" else 2
+def amount(measure_id: str, value: float | None) -> str:
+    """A measure's figure: whole things without decimals, money with two."""
+    return number(value, measure_decimals(measure_id))
+
+
+def measure_decimals(measure_id: str) -> int:
+    """How many decimals a measure's figures are shown with."""
+    return 0 if measures()[measure_id].integer else 2
 
 
 def with_unit(text: str, unit: str) -> str:
@@ -28,7 +34,7 @@ def value(layer: Layer, amount: float | None) -> str:
     """A layer's value with its unit."""
     if amount is None:
         return MISSING
-    return with_unit(number(amount, decimals(layer)), layer.unit)
+    return with_unit(number(amount, layer.decimals), layer.unit)
 
 
 def limit(amount: float) -> str:
@@ -40,7 +46,7 @@ def moved(layer: Layer, cell: Cell) -> float | None:
     """The change on last month between the two values as shown, so that a reader's sum agrees."""
     if cell.change is None or cell.value is None:
         return None
-    places = decimals(layer)
+    places = layer.decimals
     return round(round(cell.value, places) - round(cell.value - cell.change, places), places)
 
 
@@ -48,16 +54,23 @@ def change(layer: Layer, amount: float | None) -> str:
     """``▲ 1.2 个百分点`` for what ``moved`` says: percentages differ by points, not per cent."""
     if amount is None:
         return MISSING
-    shown = number(abs(amount), decimals(layer))
+    shown = number(abs(amount), layer.decimals)
     if amount == 0:
         return _("持平")
     unit = _("个百分点") if layer.unit == "%" else unit_name(layer.unit)
     return f"{'▲' if amount > 0 else '▼'} {shown} {unit}"
 
 
-def fraction(cell: Cell, unit: str) -> str:
-    """``20,714 / 22,444 人``."""
-    return f"{number(cell.numerator)} / {number(cell.denominator)} {unit_name(unit)}"
+def fraction(layer: Layer, numerator: float | None, denominator: float | None) -> str:
+    """``20,714 / 22,444 人``, each with its unit where they differ; nothing for a mere count."""
+    if layer.is_count:
+        return ""
+    top = measures()[layer.numerator].unit
+    bottom = measures()[layer.denominator].unit
+    above = amount(layer.numerator, numerator)
+    if top != bottom:
+        above = f"{above} {unit_name(top)}"
+    return f"{above} / {amount(layer.denominator, denominator)} {unit_name(bottom)}"
 
 
 def month(text: str) -> str:

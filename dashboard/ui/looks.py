@@ -52,9 +52,13 @@ def look(layer: Layer) -> dict[str, Any]:
         "unitNote": _("单位：{unit}").format(unit=unit_name(layer.unit))
         if layer.unit != "%"
         else "",
-        "decimals": format.decimals(layer),
-        "numerator": measure_title(layer.numerator),
-        "denominator": measure_title(layer.denominator),
+        "decimals": layer.decimals,
+        "counts": None
+        if layer.is_count
+        else [
+            [measure_title(measure), format.measure_decimals(measure)]
+            for measure in (layer.numerator, layer.denominator)
+        ],
     }
 
 

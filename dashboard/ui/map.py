@@ -20,7 +20,7 @@ from folium.template import Template
 from streamlit_folium import st_folium
 
 from dashboard.coverage import registry
-from dashboard.coverage.model import SiteStatus, Status, ViewTable
+from dashboard.coverage.model import WITHOUT_VALUE, SiteStatus, ViewTable
 from dashboard.settings import Settings
 from dashboard.settings import Tiles as Source
 from dashboard.ui import escape, format
@@ -208,10 +208,7 @@ def config(
         "title": _("{place}，{month}").format(place=drawn.name, month=format.month(address.month)),
         "opacity": 0.7 if settings.tiles is not Source.NONE else 0.95,
         "accent": ACCENT,
-        "words": {
-            "-1": status_name(Status.NO_DATA),
-            "-2": status_name(Status.NOT_APPLICABLE),
-        },
+        "words": {str(-1 - at): status_name(status) for at, status in enumerate(WITHOUT_VALUE)},
         "rank": _("第 {rank} 名"),
         "notes": _notes(table, unlocated, settings),
         "siteColours": SITE_COLOURS,

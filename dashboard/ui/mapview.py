@@ -69,8 +69,10 @@ class MapView:
 
     @property
     def profile(self) -> Profile:
-        """The place itself in every layer."""
-        return caches.profile(self.unit, self.place.id, self.address.month, self.version)
+        """The place itself in the layers of the group in view."""
+        return caches.profile(
+            self.unit, self.place.id, self.address.month, self.layer.group, self.version
+        )
 
     def _key(self, part: str) -> tuple[str, Address, str, str]:
         return part, self.address, self.version, language()
@@ -188,10 +190,18 @@ class MapView:
         return sum(unlocated for _total, unlocated in counts.values())
 
     def panel(self) -> None:
-        """The place's profile, its trend and its institutions."""
+        """The place, its trend, its other layers of the group, its institutions."""
         blocks.show("profile", caches.markup(self.unit, self._key("profile"), self._profile))
         history = caches.history(self.unit)
         blocks.show("trend", caches.markup(self.unit, (*self._key("trend"), history), self._trend))
+        blocks.show(
+            "indicators",
+            caches.markup(
+                self.unit,
+                self._key("indicators"),
+                lambda: panel.indicators_markup(self.profile, self.address),
+            ),
+        )
         blocks.show(
             "institutions",
             caches.markup(self.unit, self._key("institutions"), self._institutions),
@@ -218,7 +228,7 @@ class MapView:
                 (found for found in self._sites(home.id) if found.institution.id == self.site.id),
                 None,
             )
-        return panel.markup(self.profile, self.address, opened, home)
+        return panel.markup(self.profile, opened, home, self.address)
 
     def table(self) -> None:
         """The children, worst first; a long list is shown whole when asked."""

@@ -22,7 +22,7 @@ from dashboard.ui.texts import (
     status_name,
     unit_name,
 )
-from geodata.model import Institution, InstitutionKind, Place
+from geodata.model import Institution, InstitutionKind, Level, Place
 
 LISTED_SITES = 80
 """More institutions than this are counted by kind, not listed: the list belongs to a township."""
@@ -56,20 +56,15 @@ def tiles_markup(layer: Layer, cell: Cell) -> str:
 def _value(layer: Layer, cell: Cell) -> Tile:
     if cell.status is Status.NO_DATA:
         return Tile(layer_title(layer), status_name(cell.status), _("本月没有上报数据"))
-    counted = _fraction(layer, cell)
+    if cell.status is Status.SUPPRESSED:
+        return Tile(layer_title(layer), format.MISSING, status_name(cell.status))
+    if cell.status is Status.TOO_LOW and layer.lowest_level is not None:
+        lowest = level_name(layer.lowest_level)
+        return Tile(layer_title(layer), format.MISSING, _("只显示到{level}级").format(level=lowest))
+    counted = format.fraction(layer, cell.numerator, cell.denominator)
     if cell.status is Status.NOT_APPLICABLE:
         return Tile(layer_title(layer), status_name(cell.status), counted)
     return Tile(layer_title(layer), format.value(layer, cell.value), counted)
-
-
-def _fraction(layer: Layer, cell: Cell) -> str:
-    above, below = measure_unit(layer.numerator), measure_unit(layer.denominator)
-    if above == below:
-        return format.fraction(cell, below)
-    return (
-        f"{format.number(cell.numerator)} {unit_name(above)} / "
-        f"{format.number(cell.denominator)} {unit_name(below)}"
-    )
 
 
 def _target(layer: Layer, cell: Cell) -> Tile:
@@ -83,7 +78,7 @@ def _target(layer: Layer, cell: Cell) -> Tile:
     if missing <= 0:
         return Tile(label, _("已达到"), "", "good")
     unit = unit_name(measure_unit(layer.numerator))
-    bound = format.number(layer.target * cell.denominator / layer.factor)
+    bound = format.amount(layer.numerator, layer.target * cell.denominator / layer.factor)
     gap = format.number(ceil(missing))
     if layer.direction is Direction.LOWER:
         figure = _("超出 {count} {unit}").format(count=gap, unit=unit)
@@ -109,6 +104,12 @@ def _change(layer: Layer, cell: Cell) -> Tile:
 
 def _reporting(layer: Layer, cell: Cell) -> Tile:
     label, level = _("上报情况"), level_name(layer.base_level)
+    if layer.base_level is not Level.VILLAGE:
+        return Tile(
+            label,
+            format.MISSING if cell.status is Status.NO_DATA else _("已上报"),
+            _("由{level}级及以上填报").format(level=level),
+        )
     if cell.expected == 0:
         return Tile(label, format.MISSING, _("没有应上报的单位"))
     missing = cell.expected - cell.reporting
@@ -125,34 +126,36 @@ def _reporting(layer: Layer, cell: Cell) -> Tile:
     )
 
 
-def markup(profile: Profile, address: Address, site: Site | None, home: Place | None) -> str:
-    """The place (and the institution opened over it) with the layers of the group in view."""
-    place = profile.place
+def markup(profile: Profile, site: Site | None, home: Place | None, address: Address) -> str:
+    """The place, the institution opened over it, and what is doubtful in the profile's layers."""
     layers = registry.layers()
-    chosen = layers[address.layer]
-    cells = {
-        layer_id: cell
-        for layer_id, cell in profile.cells.items()
-        if layers[layer_id].group == chosen.group
-    }
     flags = [
         _("{layer}：{words}").format(
             layer=layer_title(layers[layer_id]), words=disagreement(layers[layer_id], cell)
         )
-        for layer_id, cell in cells.items()
+        for layer_id, cell in profile.cells.items()
         if cell.disagrees
     ]
     return blocks.render(
         "panel.html",
         site=_site_card(site, home, address) if site is not None else None,
-        place=place,
-        level=level_name(place.level),
-        month=format.month(profile.month),
-        group=group_name(chosen.group),
+        place=profile.place,
+        level=level_name(profile.place.level),
         flags=flags,
+    )
+
+
+def indicators_markup(profile: Profile, address: Address) -> str:
+    """The place's value in each of the profile's layers."""
+    layers = registry.layers()
+    chosen = layers[address.layer]
+    return blocks.render(
+        "indicators.html",
+        group=group_name(chosen.group),
+        month=format.month(profile.month),
         layers=[
             _layer_row(layers[layer_id], cell, profile, address, layers[layer_id] is chosen)
-            for layer_id, cell in cells.items()
+            for layer_id, cell in profile.cells.items()
         ],
     )
 
@@ -162,13 +165,15 @@ def _layer_row(
 ) -> dict[str, Any]:
     missing = cell.shortfall(layer)
     rank = ""
-    if cell.rank is not None and profile.siblings > 1:
-        rank = _("第 {rank} 名 / {siblings}").format(rank=cell.rank, siblings=profile.siblings)
+    if cell.rank is not None and profile.siblings > 1 and cell.ranked > 1:
+        rank = _("第 {rank} 名 / {ranked}").format(rank=cell.rank, ranked=cell.ranked)
     return {
         "href": address.href(layer=layer.id),
         "title": layer_title(layer),
         "chosen": chosen,
-        "fraction": _fraction(layer, cell) if cell.status is not Status.NO_DATA else "",
+        "fraction": ""
+        if cell.numerator is None
+        else format.fraction(layer, cell.numerator, cell.denominator),
         "value": status_name(cell.status)
         if cell.value is None
         else format.value(layer, cell.value),

@@ -24,7 +24,12 @@ from loaders.registry import measures
 ROWS_LISTED = 100
 """The worst so many are listed at first; a longer table holds up the map."""
 
-_SWATCHES = {Status.NO_DATA: "no-data", Status.NOT_APPLICABLE: "not-applicable"}
+_SWATCHES = {
+    Status.NO_DATA: "no-data",
+    Status.NOT_APPLICABLE: "not-applicable",
+    Status.SUPPRESSED: "suppressed",
+    Status.TOO_LOW: "not-applicable",
+}
 
 
 def measure_title(measure_id: str) -> str:
@@ -50,13 +55,13 @@ def disagreement(layer: Layer, cell: Cell) -> str:
     own = [
         _("{measure} {own}(下级合计 {total})").format(
             measure=measure_title(measure),
-            own=format.number(amount),
-            total=format.number(total),
+            own=format.amount(measure, amount),
+            total=format.amount(measure, total),
         )
         for measure, amount, total in (
             (layer.numerator, cell.own_numerator, cell.numerator),
             (layer.denominator, cell.own_denominator, cell.denominator),
-        )
+        )[: 1 if layer.is_count else 2]
         if amount is not None and amount != total
     ]
     return _("本级填报与下级合计不一致：{differences}。图上按下级合计。").format(
@@ -91,11 +96,16 @@ def _rows(table: ViewTable, address: Address, limit: int | None) -> Iterator[str
         )
         note = "" if cell.has_boundary else f"<small>{undrawn}</small>"
         change = format.moved(layer, cell)
+        counts = (
+            ""
+            if layer.is_count
+            else f'<td class="n">{format.amount(layer.numerator, cell.numerator)}</td>'
+            f'<td class="n">{format.amount(layer.denominator, cell.denominator)}</td>'
+        )
         yield (
             f'<tr data-id="{place_id}">'
             f'<th scope="row"><a href="{link(cell.place.id)}">{name}</a>{flag}{note}</th>'
-            f'<td class="n">{format.number(cell.numerator)}</td>'
-            f'<td class="n">{format.number(cell.denominator)}</td>'
+            f"{counts}"
             f'<td class="n dd-value">{format.value(layer, cell.value)}</td>'
             f'<td class="n {tone(layer, change)}">{format.change(layer, change)}</td>'
             f'<td class="n">{format.number(cell.rank)}</td>'
@@ -119,8 +129,9 @@ def markup(table: ViewTable, address: Address, limit: int | None = None) -> str:
         ),
         subtitle=_("{count} 个单位，由差到好").format(count=format.number(len(table.cells))),
         help=layer_help(table.layer),
-        numerator=_heading(table.layer.numerator),
-        denominator=_heading(table.layer.denominator),
+        counts=[]
+        if table.layer.is_count
+        else [_heading(table.layer.numerator), _heading(table.layer.denominator)],
         value=_("数值({unit})").format(unit=unit_name(table.layer.unit)),
         rows=Markup("\n".join(_rows(table, address, limit))),
         empty=_("{place}没有下级单位。请从上方路径返回上级。").format(place=table.place.name),

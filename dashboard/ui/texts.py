@@ -73,6 +73,8 @@ def unit_name(unit: str) -> str:
         "个": _("个"),
         "项": _("项"),
         "份": _("份"),
+        "次": _("次"),
+        "万元": _("万元"),
         "项/百户": _("项/百户"),
     }.get(unit, unit)
 
@@ -136,6 +138,8 @@ def status_name(status: Status) -> str:
         Status.OK: _("有数据"),
         Status.NO_DATA: _("无数据"),
         Status.NOT_APPLICABLE: _("不适用"),
+        Status.SUPPRESSED: _("人数过少，不予显示"),
+        Status.TOO_LOW: _("本级不显示"),
     }[status]
 
 

@@ -147,12 +147,31 @@ def test_figures_are_whole_and_consistent(city: Read) -> None:
     values = table[list(MEASURES)]
     assert values.min().min() == 0
     assert (values.fillna(0) % 1 == 0).all().all()
-    assert set(MEASURES) == set(measures())
-    for measure in measures().values():
+    for measure in (measures()[name] for name in MEASURES):
         if measure.part_of is not None:
             assert not (table[measure.id] > table[measure.part_of]).any(), measure.id
     assert not (table["registered_households"] > table["registered_persons"]).any()
     assert not (table["cervical_eligible_women"] > table["registered_persons"]).any()
+
+
+def test_the_figures_of_all_systems_are_whole_and_consistent(city: Read) -> None:
+    assert city.files.systems is not None
+    table = pd.read_csv(city.files.systems, dtype={"place_id": str})
+    assert not table.duplicated(["place_id", "month"]).any()
+    assert set(table.columns) - {"place_id", "month"} == set(measures()) - set(MEASURES)
+    sent = city.figures.merge(table, on=["place_id", "month"], suffixes=("", "_"))
+    for measure in measures().values():
+        values = sent[measure.id] if measure.id in MEASURES else table[measure.id]
+        assert values.notna().any() and not (values < 0).any(), measure.id
+        if measure.integer:
+            assert (values.dropna() % 1 == 0).all(), measure.id
+        if measure.part_of is not None:
+            assert not (sent[measure.id] > sent[measure.part_of]).any(), measure.id
+        if measure.parts:
+            parts = table[list(measure.parts)].sum(axis=1)[table[measure.id].notna()]
+            assert np.allclose(parts, table[measure.id].dropna(), atol=0.05)
+    hiv = table.loc[table["hiv_patients"].notna(), "place_id"]
+    assert set(hiv) == {"131000000000"}
 
 
 def test_figures_are_plausible(city: Read) -> None:

@@ -339,6 +339,21 @@ def test_a_group_heading_changes_the_meaning(write: Write, known: Known) -> None
         f"{DONGGUAN},2026-10,8,4,9,5\n"
     )
     prepared = prepare(write(text), Request(), known)
+    assert codes(prepared) == {}
+    assert prepared.frame.set_index("measure")["value"].to_dict() == {
+        "cervical_eligible_women": 8,
+        "cervical_screened_women": 4,
+        "breast_eligible_women": 9,
+        "breast_screened_women": 5,
+    }
+
+
+def test_a_group_heading_nobody_knows_is_not_guessed(write: Write, known: Known) -> None:
+    text = (
+        "区划代码,月份,宫颈癌筛查,,肺癌筛查,\n,,应筛查人数,已筛查人数,应筛查人数,已筛查人数\n"
+        f"{DONGGUAN},2026-10,8,4,9,5\n"
+    )
+    prepared = prepare(write(text), Request(), known)
     assert codes(prepared) == {"UNKNOWN_COLUMN": 2}
     assert prepared.frame["value"].tolist() == [8, 4]
 

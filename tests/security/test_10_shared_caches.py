@@ -77,10 +77,10 @@ def test_every_memory_of_the_process_names_the_scope(configured: None) -> None:
     head = held(town)
     with caches.store().unit(SYSTEM) as unit:
         version = caches.version(unit, LATEST)
-        whole = caches.profile(unit, VILLAGE, LATEST, version)
+        whole = caches.profile(unit, VILLAGE, LATEST, "签约履约", version)
         assert caches.markup(unit, "x", lambda: "system") == "system"
     with caches.store().unit(head) as unit:
-        mine = caches.profile(unit, VILLAGE, LATEST, version)
+        mine = caches.profile(unit, VILLAGE, LATEST, "签约履约", version)
         assert caches.markup(unit, "x", lambda: "head") == "head"
     assert [place.id for place in whole.ancestors] == [COUNTY, town]
     assert [place.id for place in mine.ancestors] == [town]

@@ -92,8 +92,9 @@ def reference(tree: Tree, rows: list[Row], committed: set[int]) -> dict[tuple, t
         def expected(place: str) -> int:
             return sum(map(expected, children[place])) if children[place] else 1
 
+        known = [pair for pair in PAIRS if any(shown(place, pair) for place in tree)]
         for place in tree:
-            for pair in PAIRS:
+            for pair in known:
                 value = shown(place, pair)
                 if value is None and not children[place]:
                     continue

@@ -143,7 +143,7 @@ def test_a_name_is_confirmed_and_taken_back(store: Store) -> None:
 
 
 def test_errors_must_be_agreed_to_before_the_load(store: Store) -> None:
-    upload = put(store, HEAD + f"{VILLAGE},2026-10,1,2\n{TOWN},2026-10,很多,2\n")
+    upload = put(store, HEAD + f"{VILLAGE},2026-10,1,900\n{TOWN},2026-10,很多,2\n")
     app = opened(upload=upload.id)
     assert app.button(key="confirm").disabled
     assert [option for option in app.radio(key=f"accept-{upload.id}").options] == [

@@ -18,7 +18,7 @@ FINDINGS = registry.layer("open_findings_rate")
 def cell(value: float, change: float | None) -> Cell:
     place = Place("V", "村", Level.VILLAGE, None, "V/", date(2020, 1, 1))
     return Cell(
-        place, 1, 1, value, Status.OK, 1, 1, change, 1, 1, None, None, True, False
+        place, 1, 1, value, Status.OK, 1, 1, 1, change, 1, 1, None, None, True, False
     )  # fmt: skip
 
 

@@ -71,7 +71,7 @@ def test_a_difference_between_own_figure_and_sum_is_flagged(unit: Unit) -> None:
     differing = "131025101000"
     shown = service.profile(unit, differing, LATEST)
     assert shown.cells[CONTRACT.id].disagrees
-    text = words(panel.markup(shown, ADDRESS.moved(place=differing), None, None))
+    text = words(panel.markup(shown, None, None, ADDRESS.moved(place=differing)))
     assert "本级填报与下级合计不一致" in text
     assert "数据存疑" in tables.markup(
         service.table(unit, View(COUNTY, CONTRACT.id, LATEST)), ADDRESS
@@ -79,9 +79,10 @@ def test_a_difference_between_own_figure_and_sum_is_flagged(unit: Unit) -> None:
 
 
 def test_the_panel_lists_the_layers_of_the_group_and_the_empty_slot(unit: Unit) -> None:
-    shown = service.profile(unit, TOWN, LATEST)
-    text = words(panel.markup(shown, ADDRESS.moved(place=TOWN), None, None))
+    shown = service.profile(unit, TOWN, LATEST, CONTRACT.group)
+    text = words(panel.markup(shown, None, None, ADDRESS.moved(place=TOWN)))
     assert "责任人待录入" in text and "平舒镇" in text
+    text = words(panel.indicators_markup(shown, ADDRESS.moved(place=TOWN)))
     for layer in registry.layers().values():
         assert (layer.title in text) == (layer.group == CONTRACT.group)
 
@@ -104,5 +105,5 @@ def test_an_institution_without_coordinates_says_so(unit: Unit) -> None:
         if found.institution.id == f"{village}-W1"
     ]  # fmt: skip
     shown = service.profile(unit, village, LATEST)
-    text = words(panel.markup(shown, ADDRESS.moved(place=village), site, shown.place))
+    text = words(panel.markup(shown, site, shown.place, ADDRESS.moved(place=village)))
     assert "无坐标，图上不显示" in text

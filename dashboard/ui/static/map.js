@@ -6,7 +6,14 @@
   "use strict";
 
   const NO_DATA = -1;
+  const SUPPRESSED = -3;
+  /* Why a place has no colour, in the order of the codes -1, -2 and so on: its swatch, and whether
+     the legend always names it. */
+  const WITHOUT_VALUE = [
+    ["no-data", true], ["not-applicable", true], ["suppressed", false], ["not-applicable", false],
+  ];
   const FIT_PADDING = 18;
+  const ROOM_TO_FIT = 4 * FIT_PADDING;
   const ROOM_FOR_LEGEND = 560;
   const LEGEND_HEAD = 52;
   const FEW_SITES = 80;
@@ -186,6 +193,7 @@
     const common = { weight: 0.9, color: "#55616c", opacity: 0.65, fill: true,
       fillOpacity: config.opacity };
     if (p.c === NO_DATA) return { ...common, hatch: true };
+    if (p.c === SUPPRESSED) return { ...common, fillColor: "#c9ced3", hatch: false };
     if (p.c < NO_DATA) {
       return { ...common, fillColor: "#e9ebed", dashArray: "4 4", hatch: false };
     }
@@ -279,8 +287,9 @@
   function tipLines(config, p) {
     const lines = [[p.n, "name"]];
     lines.push(p.c < 0 ? [config.words[p.c], "note"] : [valueText(config, p), "value"]);
-    if (p.a !== null && p.b !== null) {
-      lines.push([`${config.numerator} ${number(p.a, 0)} / ${config.denominator} ${number(p.b, 0)}`,
+    if (config.counts && p.a !== null && p.b !== null) {
+      const [above, below] = config.counts;
+      lines.push([`${above[0]} ${number(p.a, above[1])} / ${below[0]} ${number(p.b, below[1])}`,
         "note"]);
     }
     if (p.r) lines.push([config.rank.replace("{rank}", p.r), "note"]);
@@ -421,14 +430,16 @@
 
   /* The classes with their counts. */
   function legendBody(config, counts) {
-    const [noData, notApplicable] = counts.slice(config.classes.length);
     const body = element("div", "dudao-legend-body");
     if (config.unitNote) body.appendChild(element("div", "dudao-note", config.unitNote));
     config.classes.forEach((words, index) => body.appendChild(
       legendRow(colourSwatch(config.colours[index], ""), words, counts[index])));
-    body.appendChild(legendRow(colourSwatch(null, "no-data"), config.words[-1], noData));
-    body.appendChild(
-      legendRow(colourSwatch(null, "not-applicable"), config.words[-2], notApplicable));
+    WITHOUT_VALUE.forEach(([kind, always], at) => {
+      const count = counts[config.classes.length + at];
+      if (count || always) {
+        body.appendChild(legendRow(colourSwatch(null, kind), config.words[-1 - at], count));
+      }
+    });
     return body;
   }
 
@@ -578,12 +589,15 @@
   }
 
   function fit() {
-    if (!state.bounds || state.map.getSize().x === 0) return;
-    state.fitting = true;
+    if (!state.bounds) return;
     /* Nothing may lie under the legend and the months, nor on a narrow map under the buttons above. */
     const left = state.narrow ? 0 : state.legend.offsetWidth;
     const above = state.narrow ? state.switch.offsetHeight : 0;
     const below = api.timeline.height() + (state.narrow ? LEGEND_HEAD : 0);
+    const room = state.map.getSize();
+    /* Before the frame has its size there is no room to fit into; a resize follows. */
+    if (Math.min(room.x - left, room.y - above - below) < ROOM_TO_FIT) return;
+    state.fitting = true;
     state.map.fitBounds(state.bounds, {
       animate: false, paddingTopLeft: [FIT_PADDING + left, FIT_PADDING + above],
       paddingBottomRight: [FIT_PADDING, FIT_PADDING + below],
