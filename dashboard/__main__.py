@@ -81,7 +81,9 @@ def serve(
 
 @app.command()
 def demo(
-    root: Annotated[str, typer.Option(help="区划代码；xcounty 为虚构的县。")] = DEFAULT_ROOT,
+    root: Annotated[
+        str, typer.Option(help="区划代码；langfang 为廊坊市，xcounty 为虚构的县。")
+    ] = DEFAULT_ROOT,
     seed: Annotated[int, typer.Option(help="随机种子，同一种子得到同样的数据。")] = DEFAULT_SEED,
     if_empty: Annotated[
         bool, typer.Option("--if-empty", help="数据目录已有数据时什么也不做。")

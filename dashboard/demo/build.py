@@ -11,7 +11,7 @@ import pandas as pd
 import pyogrio
 import shapely
 
-from dashboard.demo import divisions
+from dashboard.demo import divisions, documents
 from dashboard.demo.figures import MEASURES, months_until, village_figures
 from dashboard.demo.institutions import institutions
 from dashboard.demo.model import DemoFiles, TroubleKind
@@ -47,7 +47,7 @@ def build(
     """Write one demonstration into ``out_dir``, created where missing, files replaced.
 
     Args:
-        root: any code of the shipped lists; the tree starts there.
+        root: a code of the shipped lists or a name of ``divisions.NAMED``; the tree starts there.
         months: number of months, at least 1, ending in ``last_month`` (``YYYY-MM``).
 
     Raises:
@@ -80,6 +80,9 @@ def build(
         figures=_write_csv(figures, directory / "figures.csv"),
         systems=_write_table(
             system_figures(figures, listed, span, seed), directory / "systems.csv"
+        ),
+        document_figures=_write_table(
+            documents.reported(listed["id"]), directory / "document_figures.csv"
         ),
         persons=_write_csv(persons(listed, seed), directory / "persons.csv"),
         troubles=planted(set(listed["id"]), set(clinics["id"])),
@@ -131,7 +134,7 @@ def _dated_places(
     listed: pd.DataFrame, outlines: pd.DataFrame, span: tuple[str, ...]
 ) -> gpd.GeoDataFrame:
     """Places with their periods and outlines; merged and renamed ones have a row a period."""
-    since = min(_LIST_DATE, f"{span[0]}-01", _first_day(span, DEFAULT_MONTHS))
+    since = min(_LIST_DATE, documents.FIRST_DAY, f"{span[0]}-01", _first_day(span, DEFAULT_MONTHS))
     table = listed.assign(valid_from=since, valid_to=None).join(outlines, on="id")
     table["indicative"] = table["indicative"].fillna(False).astype(bool)
     table.index = pd.Index(table["id"], name="place")

@@ -17,6 +17,9 @@ _DATA = Path(__file__).parent / "data"
 INVENTED = {"xcounty": "990001000000"}
 """Roots that are no real place, by the name a person types; ids begin with 99, no region's code."""
 
+NAMED = {"langfang": "131000000000", **INVENTED}
+"""Roots that go by a name as well as by their code."""
+
 
 @cache
 def _shipped() -> pd.DataFrame:
@@ -38,6 +41,11 @@ def county_shapes() -> dict[str, Region]:
     }
 
 
+def code_of(root: str) -> str:
+    """The code of a root given by its name or its code."""
+    return NAMED.get(root, root)
+
+
 def under(root: str) -> pd.DataFrame:
     """The shipped places from ``root`` down: ``id,name,level,parent_id``, sorted by id.
 
@@ -46,7 +54,7 @@ def under(root: str) -> pd.DataFrame:
     Raises:
         DudaoError: DEMO_ROOT_UNKNOWN, the code is not in the shipped lists.
     """
-    root = INVENTED.get(root, root)
+    root = code_of(root)
     table = _shipped()
     at = table.loc[table["id"] == root]
     if at.empty:

@@ -54,6 +54,8 @@ class DemoFiles:
         figures: CSV, wide: one row a place and month, one column a measure.
         systems: CSV of the same form, one county's figures of all other measures; None where that
             county is not there.
+        document_figures: CSV, long: what the source documents report of a place here; None where
+            they are about none of them.
         persons: CSV of invented persons.
         months: ``YYYY-MM``, ascending.
         troubles: the planted troubles that lie under the root.
@@ -68,6 +70,7 @@ class DemoFiles:
     institutions: Path
     figures: Path
     systems: Path | None
+    document_figures: Path | None
     persons: Path
     troubles: tuple[Trouble, ...]
 
@@ -79,6 +82,7 @@ class DemoFiles:
             ("institutions", self.institutions),
             ("figures", self.figures),
             ("figures", self.systems),
+            ("figures", self.document_figures),
             ("persons", self.persons),
         )
         return tuple((dataset, path) for dataset, path in ordered if path is not None)

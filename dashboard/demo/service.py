@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from dashboard.access import SYSTEM, Actor, acts
 from dashboard.coverage import registry
-from dashboard.demo import accounts
+from dashboard.demo import accounts, divisions
 from dashboard.demo.build import DEFAULT_ROOT, DEFAULT_SEED, build
 from dashboard.intake.service import load_files
 from dashboard.store import Store
@@ -34,7 +34,7 @@ def prepare_demo(
     show without the banner. Preparing the same demonstration again changes nothing.
 
     Args:
-        root: any code of the shipped lists.
+        root: any code of the shipped lists, or a name of ``divisions.NAMED``.
         seed: of every random number.
         progress: receives one line of text at a time.
         actor: who asked for it.
@@ -45,6 +45,7 @@ def prepare_demo(
             DEMO_REJECTED, the loaders found errors in the files.
     """
     say = progress or _silent
+    root = divisions.code_of(root)
     name = f"{root}/{seed}"
     _refuse_other_data(store, actor, name)
     say(f"正在生成演示数据(范围 {root}，种子 {seed})……")
