@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from dashboard.access import Actor, Kind, acts, check
 from dashboard.coverage import disclosure
 from dashboard.coverage import service as coverage
 from dashboard.coverage.model import View
 from dashboard.privacy.suppress import INSIDE, LEAVING
-from dashboard.reports import problems, tables
+from dashboard.reports import problems, sources, tables
 from dashboard.reports.files import export
 from dashboard.reports.model import Export, Format, local_now
 from dashboard.reports.problems import RejectedRow
+from dashboard.reports.sources import SourceRow
 from dashboard.store import Store
 from loaders.model import Issue
 
@@ -68,6 +69,31 @@ def children_table(store: Store, actor: Actor, view: View, *, leaving: bool, for
 def _name(actor: Actor) -> str:
     """Who exported, for the heading; a login of the operating system stays in the audit."""
     return actor.name if actor.kind is Kind.USER else "本机操作员"
+
+
+@acts("figures.export")
+def source_table(
+    store: Store, actor: Actor, rows: Sequence[SourceRow], *, filtered: str, format: str
+) -> Export:
+    """The source documents' systems as a file; the export is audited before it is handed out.
+
+    Args:
+        filtered: what the list was narrowed to, in words.
+
+    Raises:
+        NotAllowed: the actor may export nowhere.
+        DudaoError: FORMAT_UNKNOWN, or TOO_MANY_ROWS for a Word document.
+    """
+    check(actor, "figures.export")
+    sheet = sources.sheet(rows, filtered=filtered, by=_name(actor), at=local_now())
+    made = export([sheet], (sources.TITLE,), Format.parse(format))
+    store.record(
+        actor,
+        "figures.export",
+        subject=sources.TITLE,
+        details={"format": format, "rows": len(rows), "filtered": filtered},
+    )
+    return made
 
 
 @acts("data.check")

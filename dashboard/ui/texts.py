@@ -94,7 +94,12 @@ def group_name(group: str) -> str:
 
 def page_name(title: str) -> str:
     """A page."""
-    return {"一张图": _("一张图"), "数据": _("数据"), "管理": _("管理")}.get(title, title)
+    return {
+        "一张图": _("一张图"),
+        "源文件指标": _("源文件指标"),
+        "数据": _("数据"),
+        "管理": _("管理"),
+    }.get(title, title)
 
 
 def role_title(role: Role) -> str:

@@ -169,6 +169,13 @@ def _ended(job: Any) -> Any:
     return job.result
 
 
+def _public_table(world: World, actor: Actor) -> list[str]:
+    """The table holds the public rows it is given and nothing of any place."""
+    made = reports.source_table(world.store, actor, [], filtered="", format="csv")
+    said = made.body.decode("utf-8-sig")
+    return [one for one in (THEIRS, THEIR_VILLAGE) if one in said]
+
+
 ATTACKS: dict[str, Attack] = {
     "dashboard.accounts.audit.backups_made": lambda w, a: audit_service.backups_made(w.store, a),
     "dashboard.accounts.audit.collect": lambda w, a: _foreign(
@@ -251,6 +258,7 @@ ATTACKS: dict[str, Attack] = {
     "dashboard.reports.service.children_table": lambda w, a: reports.children_table(
         w.store, a, View(THEIRS, LAYER, MONTH), leaving=False, format="csv"
     ),
+    "dashboard.reports.service.source_table": _public_table,
     "dashboard.store.backup.backup": lambda w, a: backup.backup(w.store, a, w.folder / "b.tar"),
     "dashboard.store.commit.commit": lambda w, a: commit(
         w.store, a, world.figures_change(world.figures(MONTH, place_ids=("V06",))), PAIRS

@@ -75,7 +75,7 @@ def test_media_answers_nobody(small: Served) -> None:
     assert small.stranger().get(found[0]).status == 401
 
 
-@pytest.mark.parametrize("page_name", ["", "map", "data", "admin"])
+@pytest.mark.parametrize("page_name", ["", "map", "sources", "data", "admin"])
 def test_our_pages_put_nothing_in_media(product: Served, page_name: str) -> None:
     page = product.as_administrator().socket()
     page.run(page_name=page_name)

@@ -31,7 +31,8 @@ export default function (component) {
   box.onclick = (event) => {
     if (event.ctrlKey || event.metaKey || event.shiftKey || event.button !== 0) return;
     const link = event.target.closest("a[href^='?']");
-    const row = event.target.closest("tr");
+    // A row stands for its first link, unless its table has rows with several.
+    const row = event.target.closest("table:not(.dd-still) tr");
     const chosen = link || (row && row.querySelector("a[href^='?']"));
     if (!chosen) return;
     event.preventDefault();
