@@ -53,11 +53,12 @@ class Ways:
         months = unit.months()
         if unit.is_empty() or not months:
             return None
-        default = caches.settings().lang
         here = state.left() or Address(
-            unit.root().id, next(iter(registry.layers())), months[-1], None, None,
-            language(), default,
-        )  # fmt: skip
+            place=unit.root().id,
+            layer=next(iter(registry.layers())),
+            month=months[-1],
+            default_lang=caches.settings().lang,
+        )
         found = {}
         for document in documents.DOCUMENTS:
             if document.month in months:
@@ -222,7 +223,7 @@ def _quotes(system: System) -> list[dict[str, str]]:
     found = []
     for (document, text), rows in _said(system).groupby(["document", "text"], sort=False):
         figures = [
-            f"{value:,g}{unit if unit == '%' else ' ' + unit_name(unit)}"
+            f"{value:,.10g}{unit if unit == '%' else ' ' + unit_name(unit)}"
             for value, unit in zip(rows["value"], rows["unit"], strict=True)
         ]
         periods = "、".join(dict.fromkeys(rows["period"]))

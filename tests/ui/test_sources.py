@@ -72,6 +72,11 @@ def test_all_36_systems_stand_there_with_figures_targets_and_layers(
     assert {link["layer"] for link in links(found)} == wanted == set(registry.layers())
 
 
+def test_an_amount_stands_in_full(configured: Settings) -> None:
+    (money,) = (system for system in systems() if system.number == 22)
+    assert "13,170.03 万元 (2017-12)" in sourcesview.markup([money], None)
+
+
 def test_a_link_shows_the_layer_where_the_reader_is(configured: Settings) -> None:
     with caches.store().unit(SYSTEM) as unit:
         found = links(sourcesview.markup(systems(), Ways.of(unit)))
