@@ -9,6 +9,7 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any
@@ -30,7 +31,8 @@ from dashboard.cli.common import (
     settings,
 )
 from dashboard.cli.erase import erase
-from dashboard.coverage import registry, service
+from dashboard.cli.rank import rank
+from dashboard.coverage import modes, pace, registry, service
 from dashboard.coverage.model import Cell, Layer, View
 from dashboard.demo.service import DEFAULT_ROOT, DEFAULT_SEED, prepare_demo
 from dashboard.intake.service import load_files
@@ -52,6 +54,7 @@ app = typer.Typer(
 app.add_typer(audit.app, name="audit")
 app.add_typer(user.app, name="user")
 app.command()(erase)
+app.command()(rank)
 for command in (durability.backup, durability.restore, durability.check, durability.undo):
     app.command()(command)
 
@@ -294,23 +297,33 @@ def coverage(
     layer: Annotated[str, typer.Option(help="图层 ID。")],
     place: Annotated[str, typer.Option(help="区划代码，列出它的下级。")],
     month: Annotated[str, typer.Option(help="月份 YYYY-MM。")],
+    compare: Annotated[str | None, typer.Option(help="与该月 YYYY-MM 相比的变化。")] = None,
     as_json: JsonOption = False,
     data: DataOption = None,
     login: AsOption = None,
 ) -> None:
     """一个图层在一地各下级的数值，与地图完全一致。"""
     with reporting(as_json), _reading(data, login) as unit:
-        shown = service.table(unit, View(place_id=place, layer_id=layer, month=month))
+        view = View(place_id=place, layer_id=layer, month=month)
+        shown = service.table(unit, view)
+        other = service.table(unit, replace(view, month=compare)) if compare else None
+    before = {cell.place.id: cell for cell in other.cells} if other else {}
     if as_json:
-        print_json(
-            {
-                "layer": layer,
-                "place": place,
-                "month": month,
-                "version": shown.version,
-                "children": [_cell_dict(cell) for cell in shown.cells],
-            }
-        )
+        found: dict[str, Any] = {
+            "layer": layer,
+            "place": place,
+            "month": month,
+            "version": shown.version,
+            "children": [_cell_dict(shown.layer, cell, month) for cell in shown.cells],
+        }
+        if other is not None:
+            found["compare"] = {"month": compare, "version": other.version}
+            for entry in found["children"]:
+                was = before.get(entry["id"])
+                entry["before"] = None if was is None else was.value
+                moved = modes.change(shown.layer, entry["value"], entry["before"])
+                entry["change"] = moved
+        print_json(found)
         return
     for cell in shown.cells:
         value = (
@@ -318,7 +331,13 @@ def coverage(
             if cell.value is None
             else f"{cell.value:,.{shown.layer.decimals}f}{shown.layer.unit}"
         )
-        typer.echo(f"{cell.rank or '—'}\t{cell.place.id}\t{cell.place.name}\t{value}")
+        line = f"{cell.rank or '—'}\t{cell.place.id}\t{cell.place.name}\t{value}"
+        if other is not None:
+            was = before.get(cell.place.id)
+            moved = modes.change(shown.layer, cell.value, None if was is None else was.value)
+            unit_of = "个百分点" if shown.layer.unit == "%" else "%"
+            line += "\t—" if moved is None else f"\t{moved:+.1f}{unit_of}"
+        typer.echo(line)
 
 
 def _whole(number: float | None) -> float | int | None:
@@ -326,7 +345,9 @@ def _whole(number: float | None) -> float | int | None:
     return int(number) if number is not None and number.is_integer() else number
 
 
-def _cell_dict(cell: Cell) -> dict[str, Any]:
+def _cell_dict(layer: Layer, cell: Cell, month: str) -> dict[str, Any]:
+    wanted = pace.due(layer, month)
+    found = pace.standing(layer, cell.value, month)
     return {
         "id": cell.place.id,
         "name": cell.place.name,
@@ -336,6 +357,9 @@ def _cell_dict(cell: Cell) -> dict[str, Any]:
         "status": cell.status.value,
         "class": cell.class_index,
         "rank": cell.rank,
+        "target": None if wanted is None else wanted.target,
+        "pace": None if wanted is None else wanted.pace,
+        "standing": None if found is None else found.value,
     }
 
 

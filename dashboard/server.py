@@ -28,6 +28,7 @@ from dashboard.accounts import service as accounts
 from dashboard.accounts.service import SignedIn
 from dashboard.coverage import registry
 from dashboard.coverage.model import View
+from dashboard.coverage.modes import Mode
 from dashboard.demo import accounts as demonstration
 from dashboard.gate import oidc, page, signin
 from dashboard.gate.downloads import download
@@ -182,10 +183,19 @@ def nothing_here(request: Request) -> Response:
 
 
 def layers(request: Request) -> Response:
-    """The children of a place coloured by a layer, as GeoJSON; always of the current version."""
-    part = request.path_params
+    """The children of a place coloured by a layer, as GeoJSON; always of the current version.
+
+    ``?show=`` chooses what the colours say (``Mode``), ``against=`` the month a change is measured
+    from.
+    """
+    part, asked = request.path_params, request.query_params
     view = View(part["place"], part["layer"], part["month"])
-    return _answer(request, partial(caches.layer_answer, view=view))
+    try:
+        mode = Mode(asked.get("show", Mode.VALUE))
+    except ValueError:
+        return nothing_here(request)
+    against = asked.get("against") if mode is Mode.CHANGE else None
+    return _answer(request, partial(caches.layer_answer, view=view, mode=mode, against=against))
 
 
 def sites(request: Request) -> Response:

@@ -90,18 +90,53 @@ def children(data: Path, place: str, month: str = "2026-10") -> list[dict[str, A
 def test_coverage_of_villages_tells_no_data_from_zero_and_not_applicable(county: Path) -> None:
     assert children(county, "T1") == [
         {"id": "V1", "name": "一村", "numerator": 80, "denominator": 100, "value": 80.0,
-         "class": 2, "rank": 2},
+         "status": "ok", "class": 2, "rank": 2, "target": 100.0, "pace": 100.0, "standing": "late"},
         {"id": "V2", "name": "二村", "numerator": 50, "denominator": 50, "value": 100.0,
-         "class": 4, "rank": 1},
+         "status": "ok", "class": 4, "rank": 1, "target": 100.0, "pace": 100.0,
+         "standing": "ahead"},
         {"id": "V3", "name": "三村", "numerator": None, "denominator": None, "value": None,
-         "class": None, "rank": None},
+         "status": "no_data", "class": None, "rank": None, "target": 100.0, "pace": 100.0,
+         "standing": None},
     ]  # fmt: skip
     assert children(county, "T2") == [
         {"id": "V4", "name": "四村", "numerator": 120, "denominator": 200, "value": 60.0,
-         "class": 0, "rank": 1},
+         "status": "ok", "class": 0, "rank": 1, "target": 100.0, "pace": 100.0, "standing": "late"},
         {"id": "V5", "name": "五村", "numerator": 0, "denominator": 0, "value": None,
-         "class": None, "rank": None},
+         "status": "not_applicable", "class": None, "rank": None, "target": 100.0, "pace": 100.0,
+         "standing": None},
     ]  # fmt: skip
+
+
+def test_coverage_compared_with_another_month(county: Path) -> None:
+    wanted = (
+        "coverage", "--layer", "contract_coverage", "--place", "T1", "--month", "2026-10",
+        "--compare", "2026-09",
+    )  # fmt: skip
+    found = run_json(county, *wanted)
+    assert found["compare"]["month"] == "2026-09"
+    one, two, three = found["children"]
+    assert (one["before"], one["change"]) == (70.0, pytest.approx(10.0))
+    assert (two["before"], two["change"]) == (90.0, pytest.approx(10.0))
+    assert three["before"] is None and three["change"] is None
+    code, out = run(county, *wanted)
+    assert code == 0 and "+10.0个百分点" in out
+
+
+def test_rank_lists_a_level_best_first(county: Path) -> None:
+    wanted = (
+        "rank", "--layer", "contract_coverage", "--place", "C1", "--level", "village",
+        "--month", "2026-10",
+    )  # fmt: skip
+    found = run_json(county, *wanted)
+    assert (found["level"], found["by"], found["minimum"]) == ("village", "value", 30)
+    assert [(one["id"], one["rank"]) for one in found["places"]][:3] == [
+        ("V2", 1), ("V1", 2), ("V4", 3),
+    ]  # fmt: skip
+    assert {one["status"] for one in found["places"]} == {"ok", "no_data", "not_applicable"}
+    by_interval = run_json(county, *wanted, "--wilson")
+    low = [one["low"] for one in by_interval["places"] if one["rank"]]
+    assert by_interval["by"] == "wilson" and low == sorted(low, reverse=True)
+    assert run(county, *wanted[:6], "star", *wanted[7:])[0] == 2
 
 
 def test_a_township_is_the_sum_of_the_villages_that_reported(county: Path) -> None:

@@ -14,7 +14,8 @@ import pandas as pd
 import shapely
 
 from dashboard.access import acts
-from dashboard.coverage import classify, disclosure, registry
+from dashboard.coverage import classify, disclosure, modes, registry
+from dashboard.coverage import ranking as ranks
 from dashboard.coverage.model import (
     WITHOUT_VALUE,
     Cell,
@@ -29,6 +30,7 @@ from dashboard.coverage.model import (
     View,
     ViewTable,
 )
+from dashboard.coverage.modes import Mode
 from dashboard.store.model import Pair, PairValues, Shape, Siblings, Snapshot, month_end
 from dashboard.store.unit import Unit
 from geodata.coverage_shapes import simplify
@@ -357,6 +359,31 @@ def trend(unit: Unit, place_id: str, layer_id: str) -> list[TrendPoint]:
 UNKNOWN = frozenset({Status.NO_DATA, Status.SUPPRESSED, Status.TOO_LOW})
 
 
+@acts("places.view")
+def ranking(unit: Unit, view: View, level: Level, by_interval: bool = False) -> list[ranks.Ranked]:
+    """All places of one level below a place, best first.
+
+    Args:
+        by_interval: rank shares on the worse end of their interval.
+
+    Raises:
+        DudaoError: LAYER_NOT_FOUND, PLACE_NOT_FOUND, MONTH_NOT_FOUND; RANK_NO_INTERVAL.
+    """
+    layer = registry.layer(view.layer_id)
+    snapshot, on = unit.snapshot(view.month), month_end(view.month)
+    below: defaultdict[str | None, list[Place]] = defaultdict(list)
+    for found in unit.places_below(unit.place(view.place_id, on), level, on):
+        below[found.parent_id].append(found)
+    cells = [
+        cell
+        for parent_id, places in below.items()
+        for cell in _Family(places, unit.siblings(snapshot, parent_id), snapshot, unit.whole).cells(
+            layer, {}
+        )
+    ]
+    return ranks.rank(layer, cells, by_interval)
+
+
 def _site_status(layer: Layer | None, cell: Cell | None) -> SiteStatus:
     if layer is None or cell is None or cell.status in UNKNOWN:
         return SiteStatus.NO_DATA
@@ -481,17 +508,32 @@ def _pixel_m(polygons: Geometries) -> float:
     return float(max(wide, high)) / _SCREEN_PX
 
 
-def payload(shown: ViewTable, drawn: Outlines) -> Payload:
+def payload(
+    shown: ViewTable,
+    drawn: Outlines,
+    mode: Mode = Mode.VALUE,
+    before: ViewTable | None = None,
+) -> Payload:
     """The children of a view as a small GeoJSON FeatureCollection.
 
     ``shapes`` is the outlines' digest; ``counts`` says how many children each class has (low value
     first), then how many each status of ``WITHOUT_VALUE``, drawn or not.
-    Properties: ``id``, ``n`` name, ``v`` value, ``a`` numerator, ``b`` denominator, ``c`` class
-    (below 0 a status of ``WITHOUT_VALUE``: -1 no data and so on), ``r`` rank, ``x``, ``y`` label
-    point, ``w`` label radius in metres, ``i`` 1 where the boundary is indicative.
+    Properties: ``id``, ``n`` name, ``v`` the number the mode shows, ``a`` numerator, ``b``
+    denominator, ``c`` class (below 0 a status of ``WITHOUT_VALUE``: -1 no data and so on), ``r``
+    rank, ``x``, ``y`` label point, ``w`` label radius in metres, ``i`` 1 where the boundary is
+    indicative.
+
+    Args:
+        before: the same view of the month a change is measured from.
     """
+    earlier = {cell.place.id: cell for cell in before.cells} if before else {}
+    shades = modes.shades(shown, mode, earlier)
+    codes = [
+        -1 - WITHOUT_VALUE.index(shade.status) if shade.class_index is None else shade.class_index
+        for shade in shades
+    ]
     features = []
-    for cell in shown.cells:
+    for cell, shade, code in zip(shown.cells, shades, codes, strict=True):
         outline = drawn.features.get(cell.place.id)
         if outline is None:
             continue
@@ -499,23 +541,20 @@ def payload(shown: ViewTable, drawn: Outlines) -> Payload:
         properties = {
             "id": cell.place.id,
             "n": cell.place.name,
-            "v": cell.value,
+            "v": shade.value,
             "a": cell.numerator,
             "b": cell.denominator,
-            "c": _class_code(cell),
+            "c": code,
             "r": cell.rank,
             **fixed,
         }
         features.append(f"{start}{to_json(properties)}}}")
-    counts = to_json([*shown.class_counts, *(shown.count(status) for status in WITHOUT_VALUE)])
+    kinds = range(len(modes.colours(shown.layer, mode)))
+    counts = to_json(
+        [codes.count(kind) for kind in (*kinds, *(-1 - at for at in range(len(WITHOUT_VALUE))))]
+    )
     head = f'{{"type":"FeatureCollection","shapes":"{drawn.digest}","counts":{counts},"features":['
     return _payload(f"{head}{','.join(features)}]}}".encode())
-
-
-def _class_code(cell: Cell) -> int:
-    if cell.class_index is not None:
-        return cell.class_index
-    return -1 - WITHOUT_VALUE.index(cell.status)
 
 
 def site_payload(found: Sequence[Site], crs: MapCrs = "wgs84") -> Payload:

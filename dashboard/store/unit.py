@@ -176,6 +176,12 @@ class Unit:
         """Every place on a day, by id."""
         return self._places(place.c.id.is_not(None), on)
 
+    def places_below(self, above: Place, level: Level, on: date) -> list[Place]:
+        """Every place of one level below another on a day, by id."""
+        return self._places(
+            place.c.path.startswith(above.path, autoescape=True) & (place.c.level == level), on
+        )
+
     def children(self, place_id: str, on: date) -> list[Place]:
         """The places directly below, by level and id."""
         found = self._children.get((place_id, on))

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Lock
 from typing import TypeVar, cast
 
 from dashboard.coverage import registry, service
 from dashboard.coverage.model import Payload, Profile, Site, View, ViewTable
+from dashboard.coverage.modes import Mode
 from dashboard.coverage.service import Outlines, Scene
 from dashboard.settings import Settings
 from dashboard.store import Store
@@ -154,18 +155,29 @@ def markup(unit: Unit, key: Hashable, make: Callable[[], Value]) -> Value:
     return cast(Value, _markup.get((unit.scope_key, key), make))
 
 
-def layer_answer(unit: Unit, view: View) -> Answer:
+def layer_answer(
+    unit: Unit, view: View, mode: Mode = Mode.VALUE, against: str | None = None
+) -> Answer:
     """The body of ``/layers``.
+
+    Args:
+        against: the month a change is measured from.
 
     Raises:
         DudaoError: as ``service.table``.
     """
     crs = tiles().crs
     computed = version(unit, view.month)
+    other = None if against is None else (against, version(unit, against))
     return _answers.get(
-        (unit.scope_key, "layer", view, computed, crs),
+        (unit.scope_key, "layer", view, computed, mode, other, crs),
         lambda: _answer(
-            service.payload(table(unit, view, computed), _drawn_outlines(unit, view, computed))
+            service.payload(
+                table(unit, view, computed),
+                _drawn_outlines(unit, view, computed),
+                mode,
+                None if other is None else table(unit, replace(view, month=other[0]), other[1]),
+            )
         ),
     )
 

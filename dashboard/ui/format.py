@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import pairwise
+
 from dashboard.coverage.model import Cell, Layer
 from dashboard.ui.texts import _, language, unit_name
 from loaders.registry import measures
@@ -54,11 +57,15 @@ def change(layer: Layer, amount: float | None) -> str:
     """``▲ 1.2 个百分点`` for what ``moved`` says: percentages differ by points, not per cent."""
     if amount is None:
         return MISSING
-    shown = number(abs(amount), layer.decimals)
     if amount == 0:
         return _("持平")
+    return f"{'▲' if amount > 0 else '▼'} {apart(layer, abs(amount))}"
+
+
+def apart(layer: Layer, amount: float) -> str:
+    """How far two values of a layer lie from each other: ``1.2 个百分点``."""
     unit = _("个百分点") if layer.unit == "%" else unit_name(layer.unit)
-    return f"{'▲' if amount > 0 else '▼'} {shown} {unit}"
+    return f"{number(amount, layer.decimals)} {unit}"
 
 
 def fraction(layer: Layer, numerator: float | None, denominator: float | None) -> str:
@@ -83,10 +90,19 @@ def month(text: str) -> str:
 
 def class_label(layer: Layer, index: int) -> str:
     """The words of one class: ``70% 以下``, ``70%–80%``, ``97% 及以上``."""
-    suffix = "%" if layer.unit == "%" else ""
-    breaks = layer.breaks
-    if index == 0:
-        return _("{limit} 以下").format(limit=f"{limit(breaks[0])}{suffix}")
-    if index == len(breaks):
-        return _("{limit} 及以上").format(limit=f"{limit(breaks[-1])}{suffix}")
-    return f"{limit(breaks[index - 1])}{suffix}–{limit(breaks[index])}{suffix}"
+    return class_words(layer.breaks, "%" if layer.unit == "%" else "")[index]
+
+
+def class_words(limits: Sequence[float], suffix: str) -> list[str]:
+    """The words of the classes between inner limits, low value first."""
+    signed = min(limits) < 0
+    written = [
+        f"{'+' if signed and amount > 0 else ''}{limit(amount)}{suffix}" for amount in limits
+    ]
+    range_of = _("{low} 至 {high}") if signed else "{low}–{high}"
+    between = [range_of.format(low=low, high=high) for low, high in pairwise(written)]
+    return [
+        _("{limit} 以下").format(limit=written[0]),
+        *between,
+        _("{limit} 及以上").format(limit=written[-1]),
+    ]

@@ -8,11 +8,22 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from dashboard.coverage import palettes, registry
+from dashboard.coverage import modes, registry
 from dashboard.coverage.model import Layer
+from dashboard.coverage.modes import Mode
+from dashboard.coverage.pace import STANDINGS
 from dashboard.ui import format
 from dashboard.ui.tables import measure_title
-from dashboard.ui.texts import _, group_name, language, layer_title, unit_name, use
+from dashboard.ui.texts import (
+    _,
+    group_name,
+    language,
+    layer_title,
+    mode_name,
+    standing_name,
+    unit_name,
+    use,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,20 +50,25 @@ def looks(lang: str) -> Looks:
     return Looks(body, hashlib.sha256(body).hexdigest()[:16])
 
 
-def look(layer: Layer) -> dict[str, Any]:
-    """How a layer is drawn and named, in the language in use."""
-    colours = palettes.colours(layer.palette, layer.classes)
+def look(layer: Layer, mode: Mode = Mode.VALUE) -> dict[str, Any]:
+    """How a layer is drawn and named in a mode, in the language in use."""
+    colours = modes.colours(layer, mode)
+    unit, decimals = layer.unit, layer.decimals
+    title = layer_title(layer)
+    if mode is Mode.CHANGE:
+        unit, decimals = ("个百分点", 1) if layer.unit == "%" else ("%", 1)
+    if mode is not Mode.VALUE:
+        title = _("{layer}：{mode}").format(layer=title, mode=mode_name(mode))
     return {
         "group": group_name(layer.group),
-        "layerTitle": layer_title(layer),
+        "layerTitle": title,
         "colours": colours,
         "dark": [_is_dark(colour) for colour in colours],
-        "classes": [format.class_label(layer, index) for index in range(layer.classes)],
-        "unit": unit_name(layer.unit),
-        "unitNote": _("单位：{unit}").format(unit=unit_name(layer.unit))
-        if layer.unit != "%"
-        else "",
-        "decimals": layer.decimals,
+        "classes": class_words(layer, mode),
+        "unit": unit_name(unit),
+        "unitNote": _("单位：{unit}").format(unit=unit_name(unit)) if unit != "%" else "",
+        "decimals": decimals,
+        "signed": mode is Mode.CHANGE,
         "counts": None
         if layer.is_count
         else [
@@ -60,6 +76,16 @@ def look(layer: Layer) -> dict[str, Any]:
             for measure in (layer.numerator, layer.denominator)
         ],
     }
+
+
+def class_words(layer: Layer, mode: Mode) -> list[str]:
+    """The words of each class, low value first."""
+    if mode is Mode.PACE:
+        return [standing_name(one) for one in STANDINGS]
+    if mode is Mode.VALUE:
+        return [format.class_label(layer, index) for index in range(layer.classes)]
+    suffix = "" if layer.unit == "%" else "%"
+    return format.class_words(modes.limits(layer, mode), suffix)
 
 
 def _is_dark(colour: str) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import folium
 import streamlit as st
@@ -21,6 +21,7 @@ from streamlit_folium import st_folium
 
 from dashboard.coverage import registry
 from dashboard.coverage.model import WITHOUT_VALUE, SiteStatus, ViewTable
+from dashboard.coverage.modes import Mode
 from dashboard.settings import Settings
 from dashboard.settings import Tiles as Source
 from dashboard.ui import escape, format
@@ -181,13 +182,13 @@ def config(
     villages = any(cell.place.level >= Level.VILLAGE for cell in table.cells)
     return {
         "layer": table.layer.id,
-        "look": look(table.layer),
+        "look": look(table.layer, address.show),
         "looksUrl": f"../../looks/{language()}/{looks(language()).mark}",
         "layersUrl": "../../layers",
         "sitesUrl": f"../../sites/{tail}",
         "tail": tail,
         "placePart": quote(drawn.id),
-        "query": "",
+        "query": _query(address),
         "timeline": [[month, format.month(month), version] for month, version in timeline],
         "timelineTitle": _("月份"),
         "playTitle": _("按月播放"),
@@ -210,7 +211,7 @@ def config(
         "accent": ACCENT,
         "words": {str(-1 - at): status_name(status) for at, status in enumerate(WITHOUT_VALUE)},
         "rank": _("第 {rank} 名"),
-        "notes": _notes(table, unlocated, settings),
+        "notes": _notes(table, address, unlocated, settings),
         "siteColours": SITE_COLOURS,
         "siteWords": {status.value: site_status_name(status) for status in SiteStatus},
         "kinds": {kind.value: kind_name(kind) for kind in InstitutionKind},
@@ -225,6 +226,16 @@ def config(
     }
 
 
+def _query(address: Address) -> str:
+    """The end of the addresses of all layers and months shown in the same mode."""
+    if address.show is Mode.VALUE:
+        return ""
+    asked = {"show": address.show.value}
+    if address.against is not None:
+        asked["against"] = address.against
+    return "?" + urlencode(asked)
+
+
 def _second(drawn: Place, layer: str, month: str, version: str) -> dict[str, Any]:
     return {
         "layer": layer,
@@ -234,9 +245,11 @@ def _second(drawn: Place, layer: str, month: str, version: str) -> dict[str, Any
     }
 
 
-def _notes(table: ViewTable, unlocated: int, settings: Settings) -> list[str]:
+def _notes(table: ViewTable, address: Address, unlocated: int, settings: Settings) -> list[str]:
     """What the legend has to say below the classes, whatever the layer."""
     notes = []
+    if address.against is not None:
+        notes.append(_("与{month}相比").format(month=format.month(address.against)))
     if table.without_boundary:
         notes.append(_("{count} 个单位无边界").format(count=format.number(table.without_boundary)))
     if unlocated:

@@ -8,6 +8,7 @@ import streamlit as st
 
 from dashboard.coverage import service
 from dashboard.coverage.model import Layer, Profile, Site
+from dashboard.coverage.modes import Mode
 from dashboard.store.model import month_end
 from dashboard.store.unit import DEMONSTRATION, Unit
 from dashboard.ui import (
@@ -26,7 +27,7 @@ from dashboard.ui import (
 )
 from dashboard.ui import map as drawing
 from dashboard.ui.state import Address
-from dashboard.ui.texts import _, language
+from dashboard.ui.texts import _, language, mode_name
 from geodata.errors import DudaoError
 from geodata.model import Institution, Place
 
@@ -86,6 +87,7 @@ class MapView:
         """The pages, month, layers in groups, language, account."""
         frame.sidebar_head("map", self.unit.actor)
         self._month()
+        self._modes()
         blocks.show(
             "layers",
             caches.markup(self.unit, self._key("layers"), lambda: layerlist.markup(self.address)),
@@ -120,6 +122,34 @@ class MapView:
                 disabled=at == len(months) - 1,
                 on_click=partial(state.go, month=months[min(at + 1, len(months) - 1)]),
             )
+
+    def _modes(self) -> None:
+        frame.line("dd-group", _("图上颜色"))
+        blocks.show(
+            "modes",
+            caches.markup(self.unit, self._key("modes"), self._mode_links),
+            selected=self.address.show.value,
+        )
+        if self.address.show is Mode.CHANGE:
+            others = [month for month in self.unit.months()[::-1] if month != self.address.month]
+            st.session_state["against"] = self.address.against
+            st.selectbox(
+                _("与哪个月相比"),
+                others,
+                key="against",
+                format_func=format.month,
+                filter_mode=None,
+                on_change=lambda: state.go(against=st.session_state["against"]),
+            )
+
+    def _mode_links(self) -> str:
+        return blocks.render(
+            "modes.html",
+            modes=[
+                (mode.value, mode_name(mode), self.address.href(show=mode, against=None))
+                for mode in Mode
+            ],
+        )
 
     def _demonstration(self) -> bool:
         return self.unit.meta(DEMONSTRATION) == "1"
@@ -160,7 +190,9 @@ class MapView:
         cell = self.profile.cells[self.layer.id]
         st.html(
             caches.markup(
-                self.unit, self._key("tiles"), lambda: panel.tiles_markup(self.layer, cell)
+                self.unit,
+                self._key("tiles"),
+                lambda: panel.tiles_markup(self.layer, cell, self.address.month),
             )
         )
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Any
 
-from dashboard.coverage import registry
+from dashboard.coverage import pace, registry
 from dashboard.coverage.model import Cell, Direction, Layer, Profile, Site, SiteStatus, Status
+from dashboard.coverage.pace import Standing
 from dashboard.ui import blocks, format
 from dashboard.ui.state import Address
 from dashboard.ui.tables import disagreement, measure_unit, tone
@@ -19,6 +20,7 @@ from dashboard.ui.texts import (
     layer_title,
     level_name,
     site_status_name,
+    standing_name,
     status_name,
     unit_name,
 )
@@ -38,22 +40,24 @@ class Tile:
     tone: str = ""
 
 
-def tiles(layer: Layer, cell: Cell) -> list[Tile]:
-    """Value, target, change and reporting of one place in one layer."""
+def tiles(layer: Layer, cell: Cell, month: str) -> list[Tile]:
+    """Value, target, pace (else who reported), and change of one place in one layer."""
+    wanted = pace.due(layer, month)
+    reporting = _reporting(layer, cell)
     return [
-        _value(layer, cell),
+        _value(layer, cell, "" if wanted is None else reporting.figure),
         _target(layer, cell),
+        reporting if wanted is None else _pace(layer, cell, wanted, month),
         _change(layer, cell),
-        _reporting(layer, cell),
     ]
 
 
-def tiles_markup(layer: Layer, cell: Cell) -> str:
+def tiles_markup(layer: Layer, cell: Cell, month: str) -> str:
     """The four tiles."""
-    return blocks.render("tiles.html", tiles=tiles(layer, cell))
+    return blocks.render("tiles.html", tiles=tiles(layer, cell, month))
 
 
-def _value(layer: Layer, cell: Cell) -> Tile:
+def _value(layer: Layer, cell: Cell, reporting: str) -> Tile:
     if cell.status is Status.NO_DATA:
         return Tile(layer_title(layer), status_name(cell.status), _("本月没有上报数据"))
     if cell.status is Status.SUPPRESSED:
@@ -64,7 +68,8 @@ def _value(layer: Layer, cell: Cell) -> Tile:
     counted = format.fraction(layer, cell.numerator, cell.denominator)
     if cell.status is Status.NOT_APPLICABLE:
         return Tile(layer_title(layer), status_name(cell.status), counted)
-    return Tile(layer_title(layer), format.value(layer, cell.value), counted)
+    under = " · ".join(part for part in (counted, reporting) if part)
+    return Tile(layer_title(layer), format.value(layer, cell.value), under)
 
 
 def _target(layer: Layer, cell: Cell) -> Tile:
@@ -87,6 +92,27 @@ def _target(layer: Layer, cell: Cell) -> Tile:
         )
     figure = _("还差 {count} {unit}").format(count=gap, unit=unit)
     return Tile(label, figure, _("达到目标需 {count} {unit}").format(count=bound, unit=unit), "bad")
+
+
+_TONES = {Standing.AHEAD: "good", Standing.BEHIND: "warn", Standing.LATE: "bad"}
+
+
+def _pace(layer: Layer, cell: Cell, wanted: pace.Due, month: str) -> Tile:
+    found = pace.standing(layer, cell.value, month)
+    if found is None or cell.value is None:
+        return Tile(_("序时进度"), format.MISSING, _("本月无法比较"))
+    label = _("序时进度：{standing}").format(standing=standing_name(found))
+    due = format.value(layer, wanted.pace)
+    if layer.direction is Direction.LOWER:
+        under, apart = _("应不超过 {value}").format(value=due), cell.value - wanted.pace
+        words = _("超出 {gap}")
+    else:
+        under, apart = _("序时应达 {value}").format(value=due), wanted.pace - cell.value
+        words = _("落后 {gap}")
+    if found is Standing.AHEAD:
+        return Tile(label, _("达到序时"), under, "good")
+    gap = format.apart(layer, apart)
+    return Tile(label, words.format(gap=gap), under, _TONES[found])
 
 
 def _change(layer: Layer, cell: Cell) -> Tile:

@@ -15,6 +15,7 @@ import streamlit as st
 
 from dashboard.coverage import registry
 from dashboard.coverage.model import View
+from dashboard.coverage.modes import Mode
 from dashboard.store.model import month_end
 from dashboard.store.unit import Unit
 from dashboard.ui.texts import LANGUAGES, _
@@ -26,7 +27,7 @@ _KEY = "address"
 SEARCH = "search"
 """Key of the search box."""
 
-FIELDS = ("place", "layer", "month", "site", "beside", "lang")
+FIELDS = ("place", "layer", "month", "site", "show", "against", "beside", "lang")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,8 @@ class Address:
     Attributes:
         month: ``YYYY-MM``.
         site: institution opened in the side panel, or None.
+        show: what the colours say.
+        against: the month a change is measured from; None unless changes are shown.
         beside: layer and month of the second map, as ``layer~YYYY-MM``, or None.
         lang: language of the interface; ``default_lang`` is left out of the address.
     """
@@ -44,6 +47,8 @@ class Address:
     layer: str
     month: str
     site: str | None = None
+    show: Mode = Mode.VALUE
+    against: str | None = None
     beside: str | None = None
     lang: str = "zh"
     default_lang: str = "zh"
@@ -57,6 +62,10 @@ class Address:
         found = {"place": self.place, "layer": self.layer, "month": self.month}
         if self.site is not None:
             found["site"] = self.site
+        if self.show is not Mode.VALUE:
+            found["show"] = self.show.value
+        if self.against is not None:
+            found["against"] = self.against
         if self.beside is not None:
             found["beside"] = self.beside
         if self.lang != self.default_lang:
@@ -124,7 +133,21 @@ def parse(params: Mapping[str, str], unit: Unit, default_lang: str = "zh") -> Re
     place = _place(params.get("place"), month, root, unit, problems)
     site = _site(params.get("site"), month, unit, problems)
     beside = _beside(params.get("beside"), unit.months(), problems)
-    address = Address(place.id, layer, month, site.id if site else None, beside, lang, default_lang)
+    show = _show(params.get("show"), problems)
+    against = _against(params.get("against"), month, unit.months()) if show is Mode.CHANGE else None
+    if show is Mode.CHANGE and against is None:
+        show = Mode.VALUE
+    address = Address(
+        place.id,
+        layer,
+        month,
+        site.id if site else None,
+        show,
+        against,
+        beside,
+        lang,
+        default_lang,
+    )
     return Resolved(address, place, site, tuple(problems))
 
 
@@ -158,6 +181,30 @@ def _month(wanted: str | None, months: Sequence[str], problems: list[str]) -> st
     shown = min(months, key=lambda month: abs((month_end(month) - day).days))
     problems.append(_("{month}没有数据，已改为最近的{shown}。").format(month=wanted, shown=shown))
     return shown
+
+
+def _show(wanted: str | None, problems: list[str]) -> Mode:
+    if not wanted:
+        return Mode.VALUE
+    try:
+        return Mode(wanted)
+    except ValueError:
+        problems.append(_("没有显示方式“{wanted}”，已改为数值。").format(wanted=wanted))
+        return Mode.VALUE
+
+
+def _against(wanted: str | None, month: str, months: Sequence[str]) -> str | None:
+    """The month asked for, else that a year before or the first there is; None: there is no other.
+
+    A month that is no other one takes the default: it is what remains of a move through months.
+    """
+    if wanted in months and wanted != month:
+        return wanted
+    others = [one for one in months if one < month] or [one for one in months if one > month]
+    year_ago = f"{int(month[:4]) - 1:04}{month[4:]}"
+    if year_ago in others:
+        return year_ago
+    return others[0] if others else None
 
 
 def _beside(wanted: str | None, months: Sequence[str], problems: list[str]) -> str | None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from markupsafe import Markup
 
 from dashboard.coverage.model import Cell, Direction, Layer, Status, ViewTable
+from dashboard.coverage.pace import Standing, due, standing
 from dashboard.coverage.palettes import colours
 from dashboard.ui import blocks, escape, format
 from dashboard.ui.state import Address
@@ -16,6 +17,7 @@ from dashboard.ui.texts import (
     layer_help,
     layer_title,
     level_name,
+    standing_name,
     status_name,
     unit_name,
 )
@@ -83,6 +85,15 @@ def _rows(table: ViewTable, address: Address, limit: int | None) -> Iterator[str
         status: f'<span class="dd-swatch {swatch}"></span>{escape.html(status_name(status))}'
         for status, swatch in _SWATCHES.items()
     }
+    # No column at all where nothing is due.
+    column = due(layer, table.view.month) is not None
+    pace_cells = dict.fromkeys(
+        (None, *Standing), f'<td class="dd-pace">{format.MISSING}</td>' if column else ""
+    )
+    if column:
+        for one in Standing:
+            words = escape.html(standing_name(one))
+            pace_cells[one] = f'<td class="dd-pace {one.value}">{words}</td>'
     doubtful, undrawn = escape.html(_("数据存疑")), escape.html(_("无边界"))
     # Numbers with our own units need no escaping; what came from a file does.
     for cell in table.cells[:limit]:
@@ -108,6 +119,7 @@ def _rows(table: ViewTable, address: Address, limit: int | None) -> Iterator[str
             f"{counts}"
             f'<td class="n dd-value">{format.value(layer, cell.value)}</td>'
             f'<td class="n {tone(layer, change)}">{format.change(layer, change)}</td>'
+            f"{pace_cells[standing(layer, cell.value, table.view.month)]}"
             f'<td class="n">{format.number(cell.rank)}</td>'
             f'<td class="dd-class">{missing[cell.status] if index is None else classes[index]}</td>'
             "</tr>"
@@ -132,6 +144,7 @@ def markup(table: ViewTable, address: Address, limit: int | None = None) -> str:
         counts=[]
         if table.layer.is_count
         else [_heading(table.layer.numerator), _heading(table.layer.denominator)],
+        pace=due(table.layer, table.view.month) is not None,
         value=_("数值({unit})").format(unit=unit_name(table.layer.unit)),
         rows=Markup("\n".join(_rows(table, address, limit))),
         empty=_("{place}没有下级单位。请从上方路径返回上级。").format(place=table.place.name),

@@ -15,6 +15,8 @@ from babel.messages.pofile import read_po
 
 from dashboard.access import Role
 from dashboard.coverage.model import Layer, SiteStatus, Status
+from dashboard.coverage.modes import Mode
+from dashboard.coverage.pace import Standing
 from geodata.model import InstitutionKind, Level
 
 LOCALES = Path(__file__).parents[1] / "locale"
@@ -76,6 +78,7 @@ def unit_name(unit: str) -> str:
         "次": _("次"),
         "万元": _("万元"),
         "项/百户": _("项/百户"),
+        "个百分点": _("个百分点"),
     }.get(unit, unit)
 
 
@@ -146,6 +149,24 @@ def status_name(status: Status) -> str:
         Status.SUPPRESSED: _("人数过少，不予显示"),
         Status.TOO_LOW: _("本级不显示"),
     }[status]
+
+
+def mode_name(mode: Mode) -> str:
+    """What the colours of a view say."""
+    return {
+        Mode.VALUE: _("数值"),
+        Mode.PACE: _("序时进度"),
+        Mode.CHANGE: _("变化"),
+    }[mode]
+
+
+def standing_name(standing: Standing) -> str:
+    """How a place stands against its pace."""
+    return {
+        Standing.AHEAD: _("达到序时"),
+        Standing.BEHIND: _("落后序时"),
+        Standing.LATE: _("严重滞后"),
+    }[standing]
 
 
 def site_status_name(status: SiteStatus) -> str:

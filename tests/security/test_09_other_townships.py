@@ -32,6 +32,7 @@ from dashboard.store.commit import commit, ensure_snapshots
 from dashboard.store.tables import audit, person
 from dashboard.store.undo import undo
 from geodata.errors import DudaoError
+from geodata.model import Level
 from loaders import Request
 from tests.conftest import OpenStore
 from tests.security.actors import HEAD_A1, holding
@@ -213,6 +214,9 @@ ATTACKS: dict[str, Attack] = {
     "dashboard.accounts.service.sessions": lambda w, a: accounts.sessions(w.store, a),
     "dashboard.coverage.service.drawn_place": _drawn,
     "dashboard.coverage.service.profile": _reading(lambda u: service.profile(u, THEIRS, MONTH)),
+    "dashboard.coverage.service.ranking": _reading(
+        lambda u: service.ranking(u, View(THEIRS, LAYER, MONTH), Level.VILLAGE)
+    ),
     "dashboard.coverage.service.scene": _reading(lambda u: service.scene(u, THEIRS, MONTH)),
     "dashboard.coverage.service.sites": _reading(lambda u: service.sites(u, THEIRS, MONTH)),
     "dashboard.coverage.service.table": _reading(

@@ -35,16 +35,32 @@ def words(markup: str) -> str:
 
 def test_the_gap_to_the_target_is_counted_in_persons(cell: Cell) -> None:
     short = replace(cell, numerator=80.0, denominator=100.0, value=80.0, change=-1.5)
-    value, target, change, reporting = panel.tiles(CONTRACT, short)
-    assert (value.figure, value.under) == ("80.0%", "80 / 100 人")
+    value, target, pace, change = panel.tiles(CONTRACT, short, "2026-06")
+    reported = f"{cell.reporting}/{cell.expected} 村已报"
+    assert (value.figure, value.under) == ("80.0%", f"80 / 100 人 · {reported}")
+    assert (pace.label, pace.figure) == ("序时进度：严重滞后", "落后 20.0 个百分点")
+    assert (pace.under, pace.tone) == ("序时应达 100.0%", "bad")
     assert (target.figure, target.under, target.tone) == ("还差 20 人", "达到目标需 100 人", "bad")
     assert (change.figure, change.under, change.tone) == ("▼ 1.5 个百分点", "上月 81.5%", "bad")
-    assert reporting.figure == f"{cell.reporting}/{cell.expected} 村已报"
+
+
+def test_a_target_of_the_year_is_wanted_month_by_month(cell: Cell) -> None:
+    breast = registry.layer("breast_screening")
+    half = replace(cell, numerator=39.0, denominator=100.0, value=39.0)
+    pace = panel.tiles(breast, half, "2026-06")[2]
+    assert (pace.label, pace.under, pace.tone) == ("序时进度：落后序时", "序时应达 40.0%", "warn")
+    assert panel.tiles(breast, half, "2026-05")[2].figure == "达到序时"
+
+
+def test_without_pace_the_third_tile_says_who_reported(cell: Cell) -> None:
+    layer = registry.layer("leaflets_count")
+    assert panel.tiles(layer, cell, LATEST)[2].label == "上报情况"
 
 
 def test_a_layer_where_less_is_better_counts_the_excess(cell: Cell) -> None:
     over = replace(cell, numerator=7.0, denominator=200.0, value=3.5, change=-0.5)
-    _, target, change, _ = panel.tiles(FINDINGS, over)
+    _, target, pace, change = panel.tiles(FINDINGS, over, LATEST)
+    assert (pace.figure, pace.tone) == ("超出 3.50 项/百户", "bad")
     assert (target.figure, target.tone) == ("超出 7 项", "bad")
     assert change.tone == "good"
 
@@ -52,9 +68,13 @@ def test_a_layer_where_less_is_better_counts_the_excess(cell: Cell) -> None:
 def test_no_data_and_not_applicable_are_never_zero(cell: Cell) -> None:
     nothing = replace(cell, numerator=None, denominator=None, value=None, change=None,
                       status=Status.NO_DATA, class_index=None, rank=None)  # fmt: skip
-    assert [tile.figure for tile in panel.tiles(CONTRACT, nothing)][:3] == ["无数据", "—", "—"]
+    assert [tile.figure for tile in panel.tiles(CONTRACT, nothing, LATEST)][:3] == [
+        "无数据",
+        "—",
+        "—",
+    ]
     empty = replace(nothing, numerator=0.0, denominator=0.0, status=Status.NOT_APPLICABLE)
-    assert panel.tiles(CONTRACT, empty)[0].figure == "不适用"
+    assert panel.tiles(CONTRACT, empty, LATEST)[0].figure == "不适用"
 
 
 def test_the_table_shows_every_child_worst_first_with_a_link(unit: Unit) -> None:

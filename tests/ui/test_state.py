@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from dashboard.access import SYSTEM
 from dashboard.coverage import registry
+from dashboard.coverage.modes import Mode
 from dashboard.store import Store, Unit
 from dashboard.store.commit import commit
 from dashboard.store.model import Change
@@ -28,7 +29,7 @@ names = st.text(min_size=1, max_size=12)
 def test_a_link_says_all_of_a_view(
     place: str, layer: str, month: str, site: str | None, beside: str | None, lang: str
 ) -> None:
-    address = Address(place, layer, month, site, beside, lang)
+    address = Address(place, layer, month, site, beside=beside, lang=lang)
     read = dict(parse_qsl(address.href().removeprefix("?"), keep_blank_values=True))
     assert read == address.params()
     assert read.get("lang", "zh") == lang and read.get("site") == site
@@ -39,6 +40,23 @@ def test_another_place_closes_the_institution_and_another_layer_does_not() -> No
     assert address.moved(place="2").site is None
     assert address.moved(place="2", site="other").site == "other"
     assert address.moved(layer="b").site == "clinic"
+
+
+def test_changes_are_measured_from_a_year_before_unless_asked(unit: Unit) -> None:
+    months = unit.months()
+    found = state.parse({"show": "change"}, unit).address
+    assert found.show is Mode.CHANGE and found.against == f"{int(LATEST[:4]) - 1}{LATEST[4:]}"
+    asked = state.parse({"show": "change", "against": months[3]}, unit).address
+    assert asked.against == months[3]
+    # Moved to the very month it is measured from, it is measured from another.
+    same = state.parse({"show": "change", "against": LATEST, "month": LATEST}, unit).address
+    assert same.against == found.against
+    assert state.parse({"against": months[3]}, unit).address.against is None
+
+
+def test_an_unknown_way_of_showing_is_told(unit: Unit) -> None:
+    found = state.parse({"show": "magic"}, unit)
+    assert found.address.show is Mode.VALUE and "magic" in found.problems[0]
 
 
 @pytest.mark.parametrize("wanted", ["contract_coverage~1999-01", "nothing~2026-02", "~", "x"])

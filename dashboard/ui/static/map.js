@@ -170,7 +170,7 @@
   function fetchAhead(config, id) {
     if (config.sitesOn) return;
     const tail = config.tail.replace(config.place, id);
-    fetchJson(`${config.layersUrl}/${config.layer}/${tail}`).catch(() => undefined);
+    fetchJson(`${config.layersUrl}/${config.layer}/${tail}${config.query}`).catch(() => undefined);
   }
 
   /* ---------- clicks to Python ---------- */
@@ -273,7 +273,8 @@
 
   function valueText(config, p) {
     const space = config.unit === "%" ? "" : " ";
-    return p.v === null ? "" : number(p.v, config.decimals) + space + config.unit;
+    const sign = config.signed && p.v > 0 ? "+" : "";
+    return p.v === null ? "" : sign + number(p.v, config.decimals) + space + config.unit;
   }
 
   /* ---------- the label that follows the pointer ---------- */
@@ -620,7 +621,7 @@
   /* A rerun's configuration, completed with the look of its layer. */
   function show(map, sent) {
     if (!state.map) setUp(map);
-    const url = `${sent.layersUrl}/${sent.layer}/${sent.tail}`;
+    const url = `${sent.layersUrl}/${sent.layer}/${sent.tail}${sent.query}`;
     const config = { ...sent, ...sent.look, url: url };
     const order = ++state.order;
     const drawing = JSON.stringify([sitesShown(config), { ...config, selected: null, site: null }]);
@@ -665,6 +666,8 @@
     const asked = new URLSearchParams(link.getAttribute("href"));
     const place = state.config.selected || state.config.place;
     if (asked.get("place") !== place || asked.get("month") !== state.config.month) return;
+    /* How a layer looks in another mode than its values is known to Python alone. */
+    if (state.config.query || asked.get("show")) return;
     const layer = asked.get("layer");
     if (state.looks && layer in state.looks && layer !== state.config.layer) {
       show(state.map, { ...state.config, layer: layer, look: state.looks[layer] });
@@ -717,7 +720,7 @@
       (layer) => layer !== config.layer && looks[layer].group === config.group);
     for (const layer of others.slice(0, LAYERS_AHEAD)) {
       if (state.config !== config) return;
-      await fetchJson(`${config.layersUrl}/${layer}/${config.tail}`).catch(() => undefined);
+      await fetchJson(`${config.layersUrl}/${layer}/${config.tail}${config.query}`).catch(() => undefined);
     }
   }
 

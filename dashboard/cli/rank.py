@@ -1,0 +1,91 @@
+"""``rank``: all places of one level below a place, best first."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import Annotated, Any
+
+import typer
+
+from dashboard.cli.common import (
+    AsOption,
+    DataOption,
+    JsonOption,
+    actor,
+    open_store,
+    print_json,
+    reporting,
+)
+from dashboard.coverage import registry, service
+from dashboard.coverage.model import View
+from dashboard.coverage.ranking import MINIMUM, Ranked
+from geodata.errors import DudaoError
+from geodata.model import Level
+
+
+def rank(
+    layer: Annotated[str, typer.Option(help="图层 ID。")],
+    place: Annotated[str, typer.Option(help="区划代码，在它以下排名。")],
+    level: Annotated[str, typer.Option(help="排名的级别：county、township 或 village。")],
+    month: Annotated[str, typer.Option(help="月份 YYYY-MM。")],
+    wilson: Annotated[
+        bool, typer.Option("--wilson", help="按 95% 置信区间(Wilson)较差的一端排名。")
+    ] = False,
+    as_json: JsonOption = False,
+    data: DataOption = None,
+    login: AsOption = None,
+) -> None:
+    """一地以下某一级所有单位的排名；并列者名次相同，分母过小的不排名。"""
+    with reporting(as_json), closing(open_store(data)) as store:
+        wanted = _level(level)
+        with store.unit(actor(store, login)) as unit:
+            version = unit.snapshot(month).version
+            found = service.ranking(unit, View(place, layer, month), wanted, wilson)
+    if as_json:
+        print_json(
+            {
+                "layer": layer,
+                "place": place,
+                "level": wanted.key,
+                "month": month,
+                "version": version,
+                "by": "wilson" if wilson else "value",
+                "minimum": MINIMUM,
+                "places": [_ranked(one) for one in found],
+            }
+        )
+        return
+    shown = registry.layer(layer)
+    for one in found:
+        value = one.cell.value
+        words = (
+            one.cell.status.value if value is None else f"{value:,.{shown.decimals}f}{shown.unit}"
+        )
+        note = f"\t分母小于 {MINIMUM}，不排名" if one.small else ""
+        typer.echo(f"{one.rank or '—'}\t{one.cell.place.id}\t{one.cell.place.name}\t{words}{note}")
+
+
+def _level(text: str) -> Level:
+    try:
+        return Level.parse(text)
+    except ValueError as error:
+        raise DudaoError(
+            "LEVEL_UNKNOWN",
+            f"没有级别“{text}”。",
+            f"请写 {'、'.join(level.key for level in Level)} 之一。",
+        ) from error
+
+
+def _ranked(one: Ranked) -> dict[str, Any]:
+    return {
+        "rank": one.rank,
+        "id": one.cell.place.id,
+        "name": one.cell.place.name,
+        "numerator": one.cell.numerator,
+        "denominator": one.cell.denominator,
+        "value": one.cell.value,
+        "status": one.cell.status.value,
+        "small": one.small,
+        "low": one.low,
+        "high": one.high,
+    }

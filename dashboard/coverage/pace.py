@@ -1,0 +1,66 @@
+"""Pace 序时进度: where a place should stand by now, and whether it does. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from dashboard.coverage.model import Direction, Layer, Pace
+
+YEAR = 12
+NEARLY = 0.9
+"""Down to this share of the pace a place is behind; further down it is late."""
+_SAME = 1e-9
+
+
+class Standing(StrEnum):
+    """达到序时, 落后序时, 严重滞后: worst first, as the map's classes are."""
+
+    LATE = "late"
+    BEHIND = "behind"
+    AHEAD = "ahead"
+
+
+STANDINGS = tuple(Standing)
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """What a layer wants of a place at a month's end.
+
+    Attributes:
+        target: of the year, in the layer's unit.
+        pace: target * share of the year passed where it is reached over the year, else the target.
+    """
+
+    target: float
+    pace: float
+
+
+def due(layer: Layer, month: str) -> Due | None:
+    """What is due at the end of ``YYYY-MM``; None for a layer without target or pace."""
+    if layer.target is None or layer.pace is Pace.NONE:
+        return None
+    passed = int(month[5:]) / YEAR if layer.pace is Pace.PROGRESS else 1.0
+    return Due(layer.target, layer.target * passed)
+
+
+def standing(layer: Layer, value: float | None, month: str) -> Standing | None:
+    """How a value stands at the end of ``YYYY-MM``; None without a value or anything due.
+
+    Higher is better: ahead at the pace or above; behind down to 90 % of it; late below, and once
+    the year is over with the target missed. Lower is better: ahead at the target or below,
+    behind up to 10 % above it, late beyond.
+    """
+    wanted = due(layer, month)
+    if wanted is None or value is None:
+        return None
+    if layer.direction is Direction.LOWER:
+        if value <= wanted.target + _SAME:
+            return Standing.AHEAD
+        return Standing.BEHIND if value <= wanted.target * (2 - NEARLY) + _SAME else Standing.LATE
+    if value >= wanted.pace - _SAME:
+        return Standing.AHEAD
+    if layer.pace is Pace.PROGRESS and int(month[5:]) == YEAR:
+        return Standing.LATE
+    return Standing.BEHIND if value >= wanted.pace * NEARLY - _SAME else Standing.LATE

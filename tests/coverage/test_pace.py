@@ -1,0 +1,67 @@
+"""Pace: the rule at its edges."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dashboard.coverage import registry
+from dashboard.coverage.model import Pace
+from dashboard.coverage.pace import STANDINGS, Standing, due, standing
+
+PROGRESS = registry.layer("breast_screening")  # target 80, over the year
+LEVEL = registry.layer("contract_coverage")  # target 100, at all times
+LOWER = replace(registry.layer("open_findings_rate"), target=10.0)
+
+
+@pytest.mark.parametrize(
+    ("month", "pace"), [("2026-01", 80 / 12), ("2026-06", 40.0), ("2026-12", 80.0)]
+)
+def test_the_pace_is_the_target_times_the_share_of_the_year(month: str, pace: float) -> None:
+    found = due(PROGRESS, month)
+    assert found is not None and found.target == 80 and found.pace == pytest.approx(pace)
+
+
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [
+        (40.0, Standing.AHEAD), (39.99, Standing.BEHIND), (36.0, Standing.BEHIND),
+        (35.99, Standing.LATE), (0.0, Standing.LATE), (None, None),
+    ],
+)  # fmt: skip
+def test_behind_reaches_down_to_nine_tenths_of_the_pace(
+    value: float | None, found: Standing | None
+) -> None:
+    assert standing(PROGRESS, value, "2026-06") is found
+
+
+def test_once_the_year_is_over_a_missed_target_is_late() -> None:
+    assert standing(PROGRESS, 79.9, "2026-12") is Standing.LATE
+    assert standing(PROGRESS, 80.0, "2026-12") is Standing.AHEAD
+    # What has to hold at all times is no later in December than in June.
+    assert standing(LEVEL, 95.0, "2026-12") is standing(LEVEL, 95.0, "2026-06") is Standing.BEHIND
+
+
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [(10.0, Standing.AHEAD), (11.0, Standing.BEHIND), (11.01, Standing.LATE)],
+)
+def test_where_lower_is_better_the_target_itself_is_the_pace(value: float, found: Standing) -> None:
+    assert standing(LOWER, value, "2026-03") is found
+
+
+def test_without_target_or_pace_nothing_is_due() -> None:
+    assert due(replace(LEVEL, target=None), "2026-06") is None
+    assert standing(replace(LEVEL, pace=Pace.NONE), 50.0, "2026-06") is None
+
+
+@given(st.floats(0, 100), st.floats(0, 100), st.integers(1, 12))
+def test_a_better_value_never_stands_worse(one: float, other: float, month: int) -> None:
+    low, high = sorted((one, other))
+    at = f"2026-{month:02}"
+    worse, better = standing(PROGRESS, low, at), standing(PROGRESS, high, at)
+    assert worse is not None and better is not None
+    assert STANDINGS.index(worse) <= STANDINGS.index(better)
