@@ -31,6 +31,7 @@ from dashboard.cli.common import (
     settings,
 )
 from dashboard.cli.erase import erase
+from dashboard.cli.quality import quality
 from dashboard.cli.rank import rank
 from dashboard.coverage import modes, pace, registry, service
 from dashboard.coverage.model import Cell, Layer, View
@@ -55,6 +56,7 @@ app.add_typer(audit.app, name="audit")
 app.add_typer(user.app, name="user")
 app.command()(erase)
 app.command()(rank)
+app.command()(quality)
 for command in (durability.backup, durability.restore, durability.check, durability.undo):
     app.command()(command)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -120,6 +121,29 @@ def test_coverage_compared_with_another_month(county: Path) -> None:
     assert three["before"] is None and three["change"] is None
     code, out = run(county, *wanted)
     assert code == 0 and "+10.0个百分点" in out
+
+
+def test_quality_gives_code_place_measures_values_and_reason(county: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(county, data)
+    doubtful = tmp_path / "doubtful.csv"
+    rows = (
+        "C1,2026-10,mental_visited,5", "C1,2026-10,mental_diagnosed,9",
+        "V1,2026-10,outpatient_persons,300", "V1,2026-10,mental_visited,1",
+        "V1,2026-10,mental_diagnosed,2",
+    )  # fmt: skip
+    doubtful.write_text("\n".join(("place_id,month,measure,value", *rows, "")), "utf-8")
+    assert run(data, "load", str(doubtful))[0] == 0
+    found = run_json(data, "quality", "--place", "C1", "--month", "2026-10")
+    assert set(found) == {"place", "month", "version", "flags"}
+    by_place = {(flag["place"], flag["code"]): flag for flag in found["flags"]}
+    above = by_place["V1", "ABOVE_POPULATION"]
+    assert above["measures"] == ["outpatient_persons", "registered_persons"]
+    assert above["values"] == [300, 100] and above["reason"] == "300 超过 100。"
+    # What is counted of the mentally ill stays above villages, doubts included.
+    assert ("V1", "MIXED_SCOPES") not in by_place
+    code, out = run(data, "quality", "--place", "C1", "--month", "2026-10")
+    assert code == 0 and "人数超过建档立卡人口" in out
 
 
 def test_rank_lists_a_level_best_first(county: Path) -> None:

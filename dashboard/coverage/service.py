@@ -14,7 +14,7 @@ import pandas as pd
 import shapely
 
 from dashboard.access import acts
-from dashboard.coverage import classify, disclosure, modes, registry
+from dashboard.coverage import classify, disclosure, modes, plausibility, registry
 from dashboard.coverage import ranking as ranks
 from dashboard.coverage.model import (
     WITHOUT_VALUE,
@@ -31,6 +31,7 @@ from dashboard.coverage.model import (
     ViewTable,
 )
 from dashboard.coverage.modes import Mode
+from dashboard.coverage.plausibility import Flag
 from dashboard.store.model import Pair, PairValues, Shape, Siblings, Snapshot, month_end
 from dashboard.store.unit import Unit
 from geodata.coverage_shapes import simplify
@@ -144,6 +145,22 @@ class _Family:
             for place, *row in lists
             if only is None or place.id == only
         ]
+
+    def layers(self) -> list[Layer]:
+        """The layers these places have figures for."""
+        known = {pair for source, pair in self.now if source == SOURCE}
+        return [
+            layer
+            for layer in registry.layers().values()
+            if Pair(layer.numerator, layer.denominator) in known
+        ]
+
+    def cells_before(self, layer: Layer) -> dict[str, Cell]:
+        """The cells of the month before by place id; none where there is no such month."""
+        if self.before is None or self.earlier is None:
+            return {}
+        family = _Family(self.places, self.before, self.earlier, self.whole)
+        return {cell.place.id: cell for cell in family.cells(layer, {})}
 
     def _leave_out(self, layer: Layer, columns: Columns, month: Snapshot) -> list[Status | None]:
         """Take out of ``columns`` what may not be shown; why, for each place."""
@@ -354,6 +371,47 @@ def trend(unit: Unit, place_id: str, layer_id: str) -> list[TrendPoint]:
     if points and not versions:
         unit.place(place_id, month_end(points[-1].month))
     return points
+
+
+@acts("places.view")
+def quality(unit: Unit, place_id: str, month: str) -> list[Flag]:
+    """What is doubtful in the figures of a place and of all below it, by place and rule.
+
+    A doubt about a protected layer is told only where its figures are.
+
+    Raises:
+        DudaoError: PLACE_NOT_FOUND or MONTH_NOT_FOUND.
+    """
+    snapshot, on = unit.snapshot(month), month_end(month)
+    place = unit.place(place_id, on)
+    below = unit.places_under(place, on)
+    known = {one.id: one for one in (place, *below)}
+    figures = unit.figures(list(known), [month], None)
+    found = plausibility.own_flags(figures[figures["source"] == SOURCE], month)
+    families: defaultdict[str, list[Place]] = defaultdict(list)
+    for one in below:
+        if one.parent_id is not None:
+            families[one.parent_id].append(one)
+    for parent_id, places in families.items():
+        family = _family(unit, places, parent_id, month)
+        for layer in family.layers():
+            cells = family.cells(layer, {})
+            found += plausibility.sibling_flags(
+                parent_id, month, layer, cells, family.cells_before(layer)
+            )
+    return sorted(
+        (flag for flag in found if _may_be_told(unit, snapshot, known[flag.place_id], flag)),
+        key=lambda flag: (known[flag.place_id].path, flag.code, flag.measures),
+    )
+
+
+def _may_be_told(unit: Unit, snapshot: Snapshot, place: Place, flag: Flag) -> bool:
+    for layer in plausibility.protected_layers(flag):
+        if layer.lowest_level is not None and place.level > layer.lowest_level:
+            return False
+        if place.id in disclosure.left_out(unit.whole, snapshot, SOURCE, layer):
+            return False
+    return True
 
 
 UNKNOWN = frozenset({Status.NO_DATA, Status.SUPPRESSED, Status.TOO_LOW})

@@ -7,13 +7,11 @@ no part exceeds its whole, and running totals never fall within a year.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from dashboard.coverage import registry
+from dashboard.coverage import plausibility, registry
 from dashboard.coverage.model import Direction, Layer, Pace
 from dashboard.demo.figures import MEASURES
 from dashboard.demo.streams import stream
@@ -106,8 +104,8 @@ def _at_level(
             known[layer.denominator] = make(layer.denominator, known, len(ids), months, rng)
         if layer.numerator not in known:
             known[layer.numerator] = _part(layer, known[layer.denominator], care, months, rng)
-        for share, part in _funds(layer.numerator):
-            known[part] = np.round(known[layer.numerator] * share, 2)
+        known.update(_funds(layer.numerator, known[layer.numerator]))
+    _agree(known)
     made = {name: table.ravel() for name, table in known.items() if name not in given}
     rows = pd.DataFrame(
         {
@@ -203,8 +201,23 @@ def _part(
     return np.minimum(np.floor(whole * share * grown + luck), whole)
 
 
-def _funds(measure_id: str) -> Iterable[tuple[float, str]]:
-    """The parts a sum is made of, each with its share of it."""
+def _funds(measure_id: str, total: Table) -> dict[str, Table]:
+    """The parts a sum is made of; the last is what is left."""
     parts = measures()[measure_id].parts
-    shares = np.array([8.0, 1.0, 1.0, 1.0])[: len(parts)]
-    return zip(shares / shares.sum() if len(parts) else shares, parts, strict=True)
+    found: dict[str, Table] = {}
+    for part, share in zip(parts[:-1], (0.7, 0.1, 0.1), strict=False):
+        found[part] = np.round(total * share, 2)
+    if parts:
+        found[parts[-1]] = np.round(total - sum(found.values()), 2)
+    return found
+
+
+def _agree(known: dict[str, Table]) -> None:
+    """What goes in pairs is equal, and no later step exceeds an earlier one."""
+    for one, other in plausibility.rules()["unequal_pairs"].numbers["pairs"]:
+        for first, second in ((one, other), (f"{one}_planned", f"{other}_planned")):
+            if first in known and second in known:
+                known[second] = known[first]
+    for first, later in plausibility.rules()["mixed_scopes"].numbers["pairs"]:
+        if first in known and later in known:
+            known[later] = np.minimum(known[later], known[first])

@@ -182,6 +182,12 @@ class Unit:
             place.c.path.startswith(above.path, autoescape=True) & (place.c.level == level), on
         )
 
+    def places_under(self, above: Place, on: date) -> list[Place]:
+        """Every place below another on a day, by id."""
+        return self._places(
+            place.c.path.startswith(above.path, autoescape=True) & (place.c.id != above.id), on
+        )
+
     def children(self, place_id: str, on: date) -> list[Place]:
         """The places directly below, by level and id."""
         found = self._children.get((place_id, on))

@@ -214,6 +214,7 @@ ATTACKS: dict[str, Attack] = {
     "dashboard.accounts.service.sessions": lambda w, a: accounts.sessions(w.store, a),
     "dashboard.coverage.service.drawn_place": _drawn,
     "dashboard.coverage.service.profile": _reading(lambda u: service.profile(u, THEIRS, MONTH)),
+    "dashboard.coverage.service.quality": _reading(lambda u: service.quality(u, THEIRS, MONTH)),
     "dashboard.coverage.service.ranking": _reading(
         lambda u: service.ranking(u, View(THEIRS, LAYER, MONTH), Level.VILLAGE)
     ),
