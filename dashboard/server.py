@@ -56,7 +56,7 @@ REVALIDATE = "private, no-cache"
 FOR_GOOD = "max-age=31536000, immutable"
 IMMUTABLE = f"public, {FOR_GOOD}"
 
-PREFIXES = ("/login/", "/oidc/", "/layers/", "/sites/", "/looks/", "/download/")
+PREFIXES = ("/login/", "/oidc/", "/layers/", "/sites/", "/doubts/", "/looks/", "/download/")
 
 GEOJSON = "application/geo+json"
 
@@ -168,6 +168,7 @@ def routes(settings: Settings) -> list[BaseRoute]:
         Route("/logout", sign_out, methods=["POST"]),
         Route("/layers/{layer}/{place}/{month}/{version}", layers),
         Route("/sites/{place}/{month}/{version}", sites),
+        Route("/doubts/{place}/{month}/{version}", doubts),
         Route("/looks/{lang}/{mark}", looks),
         Route("/download/{token}", download),
         # Streamlit answers whatever nobody else does with its start page.
@@ -203,6 +204,14 @@ def sites(request: Request) -> Response:
     part = request.path_params
     return _answer(
         request, partial(caches.site_answer, place_id=part["place"], month=part["month"])
+    )
+
+
+def doubts(request: Request) -> Response:
+    """How many figures are doubted in each place below one, as JSON."""
+    part = request.path_params
+    return _answer(
+        request, partial(caches.doubt_answer, place_id=part["place"], month=part["month"])
     )
 
 

@@ -33,3 +33,5 @@ with frame.reporting(), caches.store().unit(session.actor()) as unit:
         view.table()
     with right, st.container(key="side"):
         view.panel()
+    with below:
+        view.doubts()

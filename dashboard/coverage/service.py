@@ -405,6 +405,23 @@ def quality(unit: Unit, place_id: str, month: str) -> list[Flag]:
     )
 
 
+@acts("places.view")
+def doubt_payload(unit: Unit, place_id: str, month: str, flags: Sequence[Flag]) -> Payload:
+    """The flags counted by the place directly below that they are in, as a JSON object.
+
+    Raises:
+        DudaoError: PLACE_NOT_FOUND.
+    """
+    on = month_end(month)
+    children = unit.children(unit.place(place_id, on).id, on)
+    paths = {one.id: one.path for one in unit.places({flag.place_id for flag in flags}, on)}
+    counts = {
+        child.id: sum(paths[flag.place_id].startswith(child.path) for flag in flags)
+        for child in children
+    }
+    return _payload(to_json({key: count for key, count in counts.items() if count}).encode())
+
+
 def _may_be_told(unit: Unit, snapshot: Snapshot, place: Place, flag: Flag) -> bool:
     for layer in plausibility.protected_layers(flag):
         if layer.lowest_level is not None and place.level > layer.lowest_level:

@@ -63,6 +63,7 @@ RULES = (
     Rule("/logout", frozenset({"POST"}), body=FORM_BYTES),
     Rule("/layers/", READ),
     Rule("/sites/", READ),
+    Rule("/doubts/", READ),
     Rule("/looks/", READ),
     Rule("/download/", READ),
     Rule(HEALTH, READ),

@@ -17,6 +17,7 @@ from typing import TypeVar, cast
 from dashboard.coverage import registry, service
 from dashboard.coverage.model import Payload, Profile, Site, View, ViewTable
 from dashboard.coverage.modes import Mode
+from dashboard.coverage.plausibility import Flag
 from dashboard.coverage.service import Outlines, Scene
 from dashboard.settings import Settings
 from dashboard.store import Store
@@ -50,6 +51,7 @@ _tables: Memory[ViewTable] = Memory(256)
 _scenes: Memory[Scene] = Memory(64)
 _profiles: Memory[Profile] = Memory(512)
 _sites: Memory[list[Site]] = Memory(64)
+_doubts: Memory[list[Flag]] = Memory(64)
 _answers: Memory[Answer] = Memory(256)
 _outlines: Memory[Outlines] = Memory(64)
 _counts: Memory[Mapping[InstitutionKind, tuple[int, int]]] = Memory(512)
@@ -61,7 +63,17 @@ def configure(settings: Settings) -> None:
     with _lock:
         store, _Process.store = _Process.store, None
         _Process.settings = settings
-    for memory in (_tables, _scenes, _profiles, _sites, _answers, _outlines, _counts, _markup):
+    for memory in (
+        _tables,
+        _scenes,
+        _profiles,
+        _sites,
+        _doubts,
+        _answers,
+        _outlines,
+        _counts,
+        _markup,
+    ):
         memory.clear()
     if store is not None:
         store.close()
@@ -136,6 +148,27 @@ def profile(unit: Unit, place_id: str, month: str, group: str, version: str) -> 
     """``service.profile`` of a group of layers, remembered."""
     key = (unit.scope_key, place_id, month, group, version)
     return _profiles.get(key, lambda: service.profile(unit, place_id, month, group))
+
+
+def doubts(unit: Unit, place_id: str, month: str, version: str) -> list[Flag]:
+    """``service.quality``, remembered."""
+    key = (unit.scope_key, place_id, month, version)
+    return _doubts.get(key, lambda: service.quality(unit, place_id, month))
+
+
+def doubt_answer(unit: Unit, place_id: str, month: str) -> Answer:
+    """The body of ``/doubts``: how many doubts each place below has, at it or further below.
+
+    Raises:
+        DudaoError: as ``service.quality``.
+    """
+    computed = version(unit, month)
+    return _answers.get(
+        (unit.scope_key, "doubts", place_id, month, computed),
+        lambda: _answer(
+            service.doubt_payload(unit, place_id, month, doubts(unit, place_id, month, computed))
+        ),
+    )
 
 
 def history(unit: Unit) -> tuple[object, ...]:

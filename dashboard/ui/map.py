@@ -186,6 +186,8 @@ def config(
         "looksUrl": f"../../looks/{language()}/{looks(language()).mark}",
         "layersUrl": "../../layers",
         "sitesUrl": f"../../sites/{tail}",
+        "doubtsUrl": f"../../doubts/{tail}",
+        "doubtWords": _("{count} 处数据存疑"),
         "tail": tail,
         "placePart": quote(drawn.id),
         "query": _query(address),

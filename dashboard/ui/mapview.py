@@ -15,6 +15,7 @@ from dashboard.ui import (
     blocks,
     caches,
     charts,
+    doubts,
     exporting,
     format,
     frame,
@@ -34,6 +35,8 @@ from geodata.model import Institution, Place
 TIMELINE_MONTHS = 36
 """So many of the latest months can be played."""
 
+_DOUBTS = "doubts_of"
+"""Session entry: the place whose doubtful figures were asked for."""
 _WHOLE_LIST = "whole_list"
 """Session entry: the place whose whole table was asked for."""
 
@@ -281,6 +284,25 @@ class MapView:
                 on_click=partial(st.session_state.update, {_WHOLE_LIST: self.shown.place.id}),
             )
         exporting.show(self.shown.view, self.unit.actor)
+
+    def doubts(self) -> None:
+        """What is doubtful below the drawn place, when asked: finding it takes longest."""
+        if st.session_state.get(_DOUBTS) != self.shown.place.id:
+            st.button(
+                _("查看存疑数据"),
+                key="doubts-open",
+                on_click=partial(st.session_state.update, {_DOUBTS: self.shown.place.id}),
+            )
+            return
+        key = ("doubts", self.shown.place.id, self.address, self.version, language())
+        blocks.show("doubts", caches.markup(self.unit, key, self._doubts))
+
+    def _doubts(self) -> str:
+        drawn = self.shown.place
+        flags = caches.doubts(self.unit, drawn.id, self.address.month, self.version)
+        listed = {flag.place_id for flag in flags[: doubts.LISTED]}
+        places = self.unit.places(listed, month_end(self.address.month))
+        return doubts.markup(flags, {place.id: place for place in places}, self.address)
 
 
 def _picked() -> None:

@@ -161,7 +161,7 @@ class Screen:
         self.settle()
         return [
             str(row.get_attribute("data-id"))
-            for row in self.page.locator(".dd-table tbody tr").all()
+            for row in self.page.locator(".dd-table tbody tr[data-id]").all()
         ]
 
     def picture(self, name: str) -> None:

@@ -172,7 +172,7 @@ def test_the_table_and_the_map_show_the_same(open_screen: OpenScreen) -> None:
     screen = open_screen(f"/?place={COUNTY}&layer=contract_coverage&month=2026-10")
     assert set(screen.polygons()) <= set(screen.rows())
     assert len(screen.rows()) == 11
-    ranks = screen.page.locator(".dd-table tbody tr td:nth-child(6)").all_inner_texts()
+    ranks = screen.page.locator(".dd-table tbody tr td:nth-child(7)").all_inner_texts()
     numbers = [int(rank) for rank in ranks if rank != "—"]
     assert numbers == sorted(numbers, reverse=True)
     worst = screen.rows()[0]

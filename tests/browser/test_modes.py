@@ -32,3 +32,19 @@ def test_pace_and_change_colour_the_map_and_a_drill_keeps_them(open_screen: Open
     screen.page.go_back()
     screen.wait_drawn("?show=pace")
     assert screen.never_remounted()
+
+
+def test_doubted_figures_are_marked_and_listed_with_their_reason(open_screen: OpenScreen) -> None:
+    screen = open_screen("/?place=131000000000&layer=clinic_standardisation&month=2026-10")
+    screen.frame.wait_for_function("Object.keys(dudao.state.doubts).length > 0")
+    doubted = screen.frame.evaluate("Object.keys(dudao.state.doubts)")
+    screen.hover_place(doubted[0])
+    expect(screen.frame.locator(".dudao-tip")).to_contain_text("处数据存疑")
+    screen.page.get_by_role("button", name="查看存疑数据").click()
+    section = screen.page.locator(".st-key-doubts")
+    expect(section).to_contain_text("只提示，不改数")
+    section.scroll_into_view_if_needed()
+    screen.picture("17-doubts")
+    section.locator("tbody a").first.click()
+    screen.page.wait_for_url(lambda url: "place=131000000000" not in url)
+    assert screen.never_remounted()

@@ -15,7 +15,8 @@ CLOSED = (
     "/", "/map", "/data", "/admin", "/?place=131025000000", "/nothing-here", "/favicon.png",
     "/manifest.json", "/index.html", "/robots.txt", "/logout",
     "/layers/contract_coverage/131025000000/2026-10/0", "/sites/131025000000/2026-10/0",
-    "/looks/zh/0", "/download/x", "/media/0.png", "/media/", "/static/js/index.js", "/static/",
+    "/looks/zh/0", "/doubts/131025000000/2026-10/0",
+    "/download/x", "/media/0.png", "/media/", "/static/js/index.js", "/static/",
     "/component/streamlit_folium.st_folium/index.html", "/component/",
     "/_stcore/health", "/_stcore/host-config", "/_stcore/stream", "/_stcore/metrics",
     "/_stcore/message", "/_stcore/script-health-check", "/_stcore/allowed-message-origins",
@@ -145,7 +146,7 @@ def test_signed_in_only_by_the_methods_of_the_rule(product: Served, method: str,
      "/component/streamlit_folium.st_folium/%2e%2e/%2e%2e/__init__.py", "/static/../../config.py",
      "/assets/ui/../map.py", "/component/nothing/index.html", "/component/streamlit_folium/",
      "/static/js/nothing.js", "/layers/a/b/c", "/login/x/y", "/oidc/nothing/x", "/download/a/b",
-     "/layers/a/b/c/d", "/sites/%00/x/y", "/looks/zh/0", "/looks/xx/0"],
+     "/layers/a/b/c/d", "/sites/%00/x/y", "/looks/zh/0", "/looks/xx/0", "/doubts/x/y/z"],
 )  # fmt: skip
 def test_signed_in_no_path_of_the_machine_leaks(product: Served, path: str) -> None:
     answer = product.as_administrator().request("GET", path, HTML)

@@ -212,6 +212,9 @@ ATTACKS: dict[str, Attack] = {
         w.store, a, w.victim, [grant.id for grant in w.victim.grants]
     ),
     "dashboard.accounts.service.sessions": lambda w, a: accounts.sessions(w.store, a),
+    "dashboard.coverage.service.doubt_payload": _reading(
+        lambda u: service.doubt_payload(u, THEIRS, MONTH, [])
+    ),
     "dashboard.coverage.service.drawn_place": _drawn,
     "dashboard.coverage.service.profile": _reading(lambda u: service.profile(u, THEIRS, MONTH)),
     "dashboard.coverage.service.quality": _reading(lambda u: service.quality(u, THEIRS, MONTH)),

@@ -24,6 +24,7 @@
   const NAME_FONT = 13;
   const VALUE_FONT = 12;
   const SMALL_FONT = 12;
+  const DOUBT_RISE = 28;
   const NAME_OVERHANG = 1.6;
   const METRES_PER_DEGREE = 111320;
 
@@ -32,7 +33,7 @@
   const state = {
     map: null, config: null, place: null, order: 0, picked: 0, touched: false, sitesWanted: null,
     paths: new Map(), markers: new Map(), bounds: null, fitting: false, looks: null, looksUrl: null,
-    narrow: null,
+    narrow: null, doubts: {},
   };
 
   /* ---------- Leaflet additions ---------- */
@@ -146,9 +147,29 @@
           pen.fillText(text, centre.x, centre.y + down);
         });
       });
+      (this._labels || []).filter((label) => label.doubted && view.contains(label.at))
+        .forEach((label) => drawDoubt(pen, map.latLngToContainerPoint(label.at)));
       this.written = taken.length;
     },
   });
+
+  /* A small amber triangle above a place's name. */
+  function drawDoubt(pen, centre) {
+    const [x, y] = [centre.x, centre.y - DOUBT_RISE];
+    pen.beginPath();
+    pen.moveTo(x, y - 9);
+    pen.lineTo(x + 9, y + 7);
+    pen.lineTo(x - 9, y + 7);
+    pen.closePath();
+    pen.fillStyle = "#ffc53d";
+    pen.strokeStyle = "#17212b";
+    pen.lineWidth = 1.2;
+    pen.fill();
+    pen.stroke();
+    pen.fillStyle = "#17212b";
+    pen.font = "bold 11px sans-serif";
+    pen.fillText("!", x, y + 2);
+  }
 
   /* ---------- answers from the server ---------- */
 
@@ -255,7 +276,7 @@
     const p = feature.properties;
     return {
       name: shortName(p.n), value: p.c < 0 ? config.words[p.c] : valueText(config, p), at: [p.y, p.x],
-      radius: p.w, dark: p.c >= 0 && config.dark[p.c],
+      radius: p.w, dark: p.c >= 0 && config.dark[p.c], doubted: p.id in state.doubts,
     };
   }
 
@@ -294,6 +315,9 @@
         "note"]);
     }
     if (p.r) lines.push([config.rank.replace("{rank}", p.r), "note"]);
+    if (p.id in state.doubts) {
+      lines.push([config.doubtWords.replace("{count}", state.doubts[p.id]), "doubt"]);
+    }
     return lines;
   }
 
@@ -632,6 +656,7 @@
     Promise.all([fetchJson(config.url), fetchJson(sitesShown(config) && config.sitesUrl)]).then(([shapes, sites]) => {
       if (order !== state.order) return;
       hover.close();
+      if (!state.config || state.config.doubtsUrl !== config.doubtsUrl) state.doubts = {};
       state.config = config;
       state.drawing = drawing;
       draw(map, config, shapes);
@@ -648,6 +673,7 @@
         fit();
       }
       drawn(config);
+      showDoubts(config, order);
     }).catch((error) => {
       if (order !== state.order) return;
       state.config = config;
@@ -655,6 +681,16 @@
       notice(config.failed);
       state.map.getContainer().dataset.failed = String(error.message);
     });
+  }
+
+  /* Marks the places whose figures are doubted; they come after the colours, for finding them takes
+     longer. */
+  function showDoubts(config, order) {
+    fetchJson(config.doubtsUrl).then((doubts) => {
+      if (order !== state.order) return;
+      state.doubts = doubts;
+      state.labels.show(state.features.map((feature) => label(config, feature)));
+    }).catch(() => undefined);
   }
 
   /* A click on another layer of the same view, in the side bar or the panel: draw it now. The page
