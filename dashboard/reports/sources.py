@@ -20,6 +20,7 @@ class SourceRow:
         base: where it is counted.
         figures, target: what the documents say; empty where they say nothing.
         quotes: the words the figures stand in.
+        flags: what is implausible about the figures.
         layers: names of its layers.
     """
 
@@ -31,6 +32,7 @@ class SourceRow:
     state: str
     layers: tuple[str, ...]
     quotes: tuple[str, ...]
+    flags: tuple[str, ...]
 
 
 _COLUMNS = (
@@ -41,6 +43,7 @@ _COLUMNS = (
     Column("目标", width=28),
     Column("状态"),
     Column("图层", width=32),
+    Column("存疑", width=40),
     Column("原文", width=60),
 )
 
@@ -64,6 +67,7 @@ def sheet(rows: Sequence[SourceRow], *, filtered: str, by: str, at: datetime) ->
                 row.target,
                 row.state,
                 "\n".join(row.layers),
+                "\n".join(row.flags),
                 "\n".join(row.quotes),
             )
             for row in rows

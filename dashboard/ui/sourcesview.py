@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from urllib.parse import parse_qsl
@@ -13,6 +13,7 @@ import streamlit as st
 from dashboard.access import Actor
 from dashboard.coverage import registry
 from dashboard.coverage.model import Layer
+from dashboard.coverage.plausibility import Flag
 from dashboard.coverage.systems import State, System, systems
 from dashboard.demo import documents
 from dashboard.demo.documents import Document
@@ -22,34 +23,38 @@ from dashboard.store.model import month_end
 from dashboard.store.unit import DEMONSTRATION, Unit
 from dashboard.ui import blocks, caches, downloads, escape, format, frame, screens, session, state
 from dashboard.ui.state import Address
+from dashboard.ui.tables import measure_title
 from dashboard.ui.texts import _, language, layer_title, unit_name
 from geodata.errors import DudaoError
 
 _GO = "sources-go"
 """Session entry: a layer's link that was clicked, until the map opens."""
 _TEXT, _STATE, _DOCUMENT = "sources-text", "sources-state", "sources-document"
+_DOUBTED = "sources-doubted"
 _FILE = "sources-file"
 """Session entry: the rows of the file made last, and its address and name or the error."""
 _ALL = "all"
 
 
 @dataclass(frozen=True, slots=True)
-class Ways:
-    """Where a link to a layer leads.
+class Seen:
+    """What the reader sees of the documents, and where a link to a layer leads.
 
     Attributes:
         here: the view the reader came from, else the top of what they may see, latest month.
         loaded: the documents whose place they may see and whose month is published.
         names: of those documents' places.
+        doubts: what is implausible in the figures loaded from them, by system.
     """
 
     here: Address
     loaded: tuple[Document, ...]
     names: Mapping[str, str]
+    doubts: Mapping[int, tuple[Flag, ...]]
 
     @classmethod
-    def of(cls, unit: Unit) -> Ways | None:
-        """The ways of who looks; None where there is nothing to look at yet."""
+    def of(cls, unit: Unit) -> Seen | None:
+        """What who looks may see; None where there is nothing to look at yet."""
         months = unit.months()
         if unit.is_empty() or not months:
             return None
@@ -69,6 +74,7 @@ class Ways:
             here.moved(lang=language(), site=None, beside=None),
             tuple(found),
             {document.id: name for document, name in found.items()},
+            _doubts(unit, found),
         )
 
     def to(self, layer: Layer) -> tuple[str, str]:
@@ -78,6 +84,21 @@ class Ways:
                 href = self.here.href(layer=layer.id, place=document.place_id, month=document.month)
                 return href, f"{self.names[document.id]} {format.month(document.month)}"
         return self.here.href(layer=layer.id), ""
+
+
+def _doubts(unit: Unit, loaded: Iterable[Document]) -> dict[int, tuple[Flag, ...]]:
+    table = documents.rows()
+    found: dict[int, tuple[Flag, ...]] = {}
+    for document in loaded:
+        version = caches.version(unit, document.month)
+        flags = caches.doubts(unit, document.place_id, document.month, version)
+        systems_of = table.loc[table["document"] == document.id].set_index("item")["system"]
+        for flag in flags:
+            # The first is what is doubted, the others what it was compared with.
+            if flag.measures[0] in systems_of:
+                system = int(systems_of[flag.measures[0]])
+                found[system] = (*found.get(system, ()), flag)
+    return found
 
 
 def _measures_of(document: str) -> frozenset[str]:
@@ -96,19 +117,25 @@ def show() -> None:
     screens.require("sources", actor)
     _leave(actor)
     with caches.store().unit(actor) as unit:
-        ways = Ways.of(unit)
+        seen = Seen.of(unit)
         demonstration = unit.meta(DEMONSTRATION) == "1"
     with st.sidebar:
         frame.sidebar_head("sources", actor)
-        _filters()
+        _filters(bool(seen and seen.doubts))
         frame.sidebar_foot(demonstration)
-    found = [system for system in systems() if _wanted(system)]
+    doubts = {} if seen is None else seen.doubts
+    doubted = st.session_state.get(_DOUBTED, False) and bool(doubts)
+    found = [
+        system
+        for system in systems()
+        if _wanted(system) and (not doubted or system.number in doubts)
+    ]
     with st.container(key="sources-head", horizontal=True):
         st.html(
             blocks.render("sources_head.html", title=_("源文件指标"), counted=_counted(found)),
             width="content",
         )
-        _export(actor, found)
+        _export(actor, [_exported(system, doubts) for system in found], doubted)
     frame.line(
         "dd-help",
         _(
@@ -118,16 +145,16 @@ def show() -> None:
     )
     blocks.show(
         "sources",
-        markup(found, ways),
+        markup(found, seen),
         follow=partial(st.session_state.__setitem__, _GO),
     )
 
 
-def markup(found: Sequence[System], ways: Ways | None) -> str:
-    """The systems as a table; ``ways`` None: nothing is loaded that a link could show."""
+def markup(found: Sequence[System], seen: Seen | None) -> str:
+    """The systems as a table; ``seen`` None: nothing is loaded that a link could show."""
     return blocks.render(
         "sources.html",
-        rows=[_row(system, ways) for system in found],
+        rows=[_row(system, seen) for system in found],
         empty=_("没有符合条件的系统。请放宽左侧的条件。"),
     )
 
@@ -146,7 +173,7 @@ def _leave(actor: Actor) -> None:
 # What is shown
 
 
-def _filters() -> None:
+def _filters(doubts: bool) -> None:
     st.text_input(_("查找"), key=_TEXT, placeholder=_("系统、数字或原文中的几个字"))
     st.selectbox(
         _("状态"),
@@ -160,6 +187,8 @@ def _filters() -> None:
         key=_DOCUMENT,
         format_func=_document_name,
     )
+    if doubts:
+        st.toggle(_("只看存疑的"), key=_DOUBTED)
 
 
 def _document_name(document: str) -> str:
@@ -201,7 +230,7 @@ def _counted(found: Sequence[System]) -> str:
     return _("{count} 个系统：{states}").format(count=len(found), states=" · ".join(counts))
 
 
-def _row(system: System, ways: Ways | None) -> dict[str, object]:
+def _row(system: System, seen: Seen | None) -> dict[str, object]:
     english = language() == "en"
     quotes = _quotes(system)
     return {
@@ -212,10 +241,23 @@ def _row(system: System, ways: Ways | None) -> dict[str, object]:
         "target": system.target_en if english else system.target,
         "state": state_name(system.state),
         "tone": system.state.value,
+        "flags": []
+        if seen is None
+        else [_said_of(flag) for flag in seen.doubts.get(system.number, ())],
         "quoted": _("原文 {count} 处").format(count=len(quotes)),
         "quotes": quotes,
-        "layers": [_link(layer, ways) for layer in system.layers],
+        "layers": [_link(layer, seen) for layer in system.layers],
     }
+
+
+def _said_of(flag: Flag) -> str:
+    """What is doubted, why, and in which figures, in the language in use."""
+    english = language() == "en"
+    return _("存疑：{rule}。{reason}（{measures}）").format(
+        rule=flag.rule.title_en if english else flag.rule.title,
+        reason=flag.reason(english),
+        measures=_("、").join(measure_title(measure) for measure in flag.measures),
+    )
 
 
 def _quotes(system: System) -> list[dict[str, str]]:
@@ -226,29 +268,28 @@ def _quotes(system: System) -> list[dict[str, str]]:
             f"{value:,.10g}{unit if unit == '%' else ' ' + unit_name(unit)}"
             for value, unit in zip(rows["value"], rows["unit"], strict=True)
         ]
-        periods = "、".join(dict.fromkeys(rows["period"]))
-        found.append(
-            {"words": f"{document}：“{text}”", "figures": f"{'、'.join(figures)} ({periods})"}
-        )
+        periods = _("、").join(dict.fromkeys(rows["period"]))
+        said = _("、").join(figures)
+        found.append({"words": f"{document}：“{text}”", "figures": f"{said} ({periods})"})
     return found
 
 
-def _link(layer: Layer, ways: Ways | None) -> dict[str, str]:
-    href, at = ("", "") if ways is None else ways.to(layer)
+def _link(layer: Layer, seen: Seen | None) -> dict[str, str]:
+    href, at = ("", "") if seen is None else seen.to(layer)
     return {"title": layer_title(layer), "href": href, "at": at}
 
 
 # Taking it along
 
 
-def _export(actor: Actor, found: Sequence[System]) -> None:
+def _export(actor: Actor, found: Sequence[SourceRow], doubted: bool) -> None:
     if not found or not actor.may("figures.export"):
         return
     st.button(
         _("导出表格"),
         key="sources-export",
         icon=":material/download:",
-        on_click=partial(_make, tuple(found)),
+        on_click=partial(_make, tuple(found), _filtered(doubted)),
     )
     rows, made = st.session_state.get(_FILE, ((), None))
     if rows != tuple(found):
@@ -260,14 +301,14 @@ def _export(actor: Actor, found: Sequence[System]) -> None:
         st.html(blocks.render("download.html", href=address, name=name))
 
 
-def _make(found: tuple[System, ...]) -> None:
+def _make(found: tuple[SourceRow, ...], filtered: str) -> None:
     who = session.current()
     try:
         made = service.source_table(
             caches.store(),
             who.actor,
-            [_exported(system) for system in found],
-            filtered=_filtered(),
+            found,
+            filtered=filtered,
             format="xlsx",
         )
         address = downloads.offer(who.session_id, made.name, made.media_type, made.body)
@@ -277,13 +318,16 @@ def _make(found: tuple[System, ...]) -> None:
     st.session_state[_FILE] = found, (address, made.name)
 
 
-def _filtered() -> str:
+def _filtered(doubted: bool) -> str:
+    """What the list is narrowed to."""
     words: str = (st.session_state.get(_TEXT) or "").strip()
     parts = [f"含“{words}”"] if words else []
     if st.session_state.get(_STATE, _ALL) != _ALL:
         parts.append(_STATES[State(st.session_state[_STATE])])
     if st.session_state.get(_DOCUMENT, _ALL) != _ALL:
         parts.append(f"文件 {st.session_state[_DOCUMENT]}")
+    if doubted:
+        parts.append("存疑")
     return "、".join(parts)
 
 
@@ -291,7 +335,7 @@ _STATES = {State.LAYER: "已成图层", State.LATER: "后续建设"}
 """An export is in Chinese whatever the screen is in."""
 
 
-def _exported(system: System) -> SourceRow:
+def _exported(system: System, doubts: Mapping[int, tuple[Flag, ...]]) -> SourceRow:
     said = _said(system)
     quotes = dict.fromkeys(f"{row.document}：“{row.text}”" for row in said.itertuples())
     return SourceRow(
@@ -303,4 +347,7 @@ def _exported(system: System) -> SourceRow:
         state=_STATES[system.state],
         layers=tuple(layer.title for layer in system.layers),
         quotes=tuple(quotes),
+        flags=tuple(
+            f"{flag.rule.title}：{flag.reason()}" for flag in doubts.get(system.number, ())
+        ),
     )

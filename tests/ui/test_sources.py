@@ -25,7 +25,7 @@ from dashboard.settings import Settings
 from dashboard.store import Store
 from dashboard.store.model import month_end
 from dashboard.ui import caches, session, sourcesview, texts
-from dashboard.ui.sourcesview import Ways
+from dashboard.ui.sourcesview import Seen
 
 from .conftest import COUNTY, LATEST, TOWN
 from .test_pages import shown
@@ -57,7 +57,7 @@ def test_all_36_systems_stand_there_with_figures_targets_and_layers(
 ) -> None:
     texts.use(lang)
     with caches.store().unit(SYSTEM) as unit:
-        found = sourcesview.markup(systems(), Ways.of(unit))
+        found = sourcesview.markup(systems(), Seen.of(unit))
     assert [int(number) for number in re.findall(r'data-system="(\d+)"', found)] == list(
         range(1, 37)
     )
@@ -79,7 +79,7 @@ def test_an_amount_stands_in_full(configured: Settings) -> None:
 
 def test_a_link_shows_the_layer_where_the_reader_is(configured: Settings) -> None:
     with caches.store().unit(SYSTEM) as unit:
-        found = links(sourcesview.markup(systems(), Ways.of(unit)))
+        found = links(sourcesview.markup(systems(), Seen.of(unit)))
     assert {link["place"] for link in found} == {COUNTY}
     assert {link["month"] for link in found} == {LATEST}
 
@@ -94,7 +94,7 @@ def xcounty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
 
 def test_a_link_leads_to_the_documents_own_figure_where_it_is_loaded(xcounty: Store) -> None:
     with xcounty.unit(SYSTEM) as unit:
-        found = sourcesview.markup(systems(), Ways.of(unit))
+        found = sourcesview.markup(systems(), Seen.of(unit))
     to = {link["layer"]: (link["place"], link["month"]) for link in links(found)}
     assert to["inpatient_compensation"] == (X.place_id, X.month)
     assert to["registered_persons_count"] == (X.place_id, X.month)
@@ -106,7 +106,7 @@ def test_a_link_leads_to_the_documents_own_figure_where_it_is_loaded(xcounty: St
 def test_without_data_the_names_stand_without_links(tmp_path: Path) -> None:
     store = Store.open(tmp_path)
     with store.unit(SYSTEM) as unit:
-        assert Ways.of(unit) is None
+        assert Seen.of(unit) is None
     store.close()
     assert links(sourcesview.markup(systems(), None)) == []
 
@@ -151,7 +151,7 @@ def test_who_sees_one_township_is_led_nowhere_else(xcounty: Store) -> None:
         path = unit.place(town, month_end(LATEST)).path
     actor = Actor("account:two", "某人", grants=(Grant(Role.VIEWER, town, (path,)),))
     with xcounty.unit(actor) as unit:
-        found = links(sourcesview.markup(systems(), Ways.of(unit)))
+        found = links(sourcesview.markup(systems(), Seen.of(unit)))
     assert {link["place"] for link in found} == {town}
 
 
@@ -166,11 +166,30 @@ def test_the_file_holds_what_was_shown_and_is_audited(tmp_path: Path) -> None:
         "已成图层",
         ("甲", "乙"),
         ("X：“=1+1”",),
+        ("丙：丁",),
     )
     made = service.source_table(store, SYSTEM, [row], filtered="含“档”", format="xlsx")
     assert made.name == "源文件指标.xlsx"
     sheet = load_workbook(BytesIO(made.body)).active
     cells = [cell for line in sheet.iter_rows(values_only=True) for cell in line if cell]
-    assert {"建档立卡人口", "X：1", "甲\n乙", "X：“=1+1”"} <= set(cells)
+    assert {"建档立卡人口", "X：1", "甲\n乙", "X：“=1+1”", "丙：丁"} <= set(cells)
     assert any("含“档”" in str(cell) for cell in cells)
     store.close()
+
+
+def test_doubts_stand_beside_the_figures_they_are_about(xcounty: Store) -> None:
+    with xcounty.unit(SYSTEM) as unit:
+        seen = Seen.of(unit)
+    assert seen is not None and set(seen.doubts) == {13, 22, 28}
+    found = sourcesview.markup(systems(), seen)
+    row = found[found.index('data-system="22"') : found.index('data-system="23"')]
+    assert "12,755.9" in row and "12,749.9" in row and "3,572.17" in row
+    texts.use("en")
+    assert "Parts do not add up" in sourcesview.markup(systems(), seen)
+
+
+def test_the_doubted_alone(xcounty: Store, configured: Settings) -> None:
+    caches.configure(Settings(data=xcounty.directory))
+    app = opened()
+    app.toggle(key="sources-doubted").set_value(True).run()
+    assert not app.error and "3 个系统" in shown(app)
