@@ -17,11 +17,11 @@ from playwright.sync_api import Browser, Page
 
 from bench import OUT
 from bench.processes import WINDOW, Product, choose_layer, chromium, get, naive, product, static
-from bench.trees import ROOT, Spec, prepared
-from dashboard.coverage import registry
+from bench.trees import ROOT, Spec, prepared, switched
 from dashboard.demo.figures import months_until
 
 ROUNDS = 3
+LAYERS = 4
 SIZES = (300, 3000)
 _WAIT_MS = 60_000
 
@@ -64,9 +64,9 @@ def run() -> dict[str, Any]:
 
 def _one_size(size: int) -> dict[str, Any]:
     months = months_until("2026-10", ROUNDS)
-    data = prepared(Spec(1, 1, size, months=ROUNDS + 1))
+    data = prepared(Spec(1, 1, size, months=ROUNDS + 1, wide=True))
     place = f"{ROOT}-0-0"
-    layers = list(registry.layers())
+    layers = switched(LAYERS)
     times: dict[str, list[float]] = {"ours": [], "naive": [], "static": [], "ours_again": []}
     payloads = _payloads(data, place, layers, months, size)
     with (

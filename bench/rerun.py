@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -15,7 +16,7 @@ from playwright.sync_api import Page
 from bench import OUT
 from bench.layer_switch import _OURS_DRAWN
 from bench.processes import choose_layer, chromium, product
-from bench.trees import ROOT, Spec, prepared
+from bench.trees import ROOT, Spec, prepared, switched
 from dashboard.coverage import registry
 
 CHILDREN = 300
@@ -23,29 +24,42 @@ MONTHS = 2
 SMALL = Spec(CHILDREN, 1, 1, months=MONTHS)
 LARGE = Spec(CHILDREN, 20, 100, months=MONTHS)
 """600,000 villages below the same 300 children."""
+WIDE = Spec(CHILDREN, 1, 1, months=36, wide=True)
+"""Three years of every layer there is."""
+_OF_ALL = (
+    "contract_coverage",
+    "cervical_screening",
+    "clinic_standardisation",
+    "open_findings_rate",
+)
+"""The layers every tree has figures for."""
 _TURNS = 6
 
 
 def run() -> dict[str, Any]:
     """Medians in milliseconds for a root over 300 and over 600,000 villages, and their ratio."""
-    small, large = _measure(SMALL), _measure(LARGE)
+    small, large = _measure(SMALL, _OF_ALL), _measure(LARGE, _OF_ALL)
     return {
         "children": CHILDREN,
         "small": {"villages": SMALL.total, **small},
         "large": {"villages": LARGE.total, **large},
+        "wide": {
+            "layers": len(registry.layers()),
+            "months": WIDE.months,
+            **_measure(WIDE, switched(5)),
+        },
         "large_over_small": {
             kind: large[kind]["median_ms"] / small[kind]["median_ms"] for kind in ("first", "again")
         },
     }
 
 
-def _measure(spec: Spec) -> dict[str, Any]:
+def _measure(spec: Spec, layers: Sequence[str]) -> dict[str, Any]:
     data = prepared(spec)
     timings = OUT / f"rerun_{spec.name}.jsonl"
     timings.unlink(missing_ok=True)
     first: list[dict[str, float]] = []
     again: list[dict[str, float]] = []
-    layers = list(registry.layers())
     with chromium() as browser, product(data, timings) as served:
         page, address = served.page(browser), served.address
         # The first page of a process imports and compiles; it is no rerun.

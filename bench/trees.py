@@ -15,15 +15,18 @@ import shapely
 from bench import OUT
 from dashboard.access import SYSTEM
 from dashboard.coverage import registry
-from dashboard.demo.figures import MEASURES, months_until
+from dashboard.demo.figures import months_until
 from dashboard.store import Store
 from dashboard.store.commit import commit
 from dashboard.store.engine import FORMAT
 from dashboard.store.model import Change
 from geodata import thiessen
 from geodata.model import Level
+from loaders.registry import Measure, measures
 
 ROOT = "bench"
+GROUP = "签约履约"
+"""The group of layers the pages are switched through: its layers are fetched ahead."""
 _WEST, _SOUTH = 100.0, 25.0
 _VILLAGE_DEG = 0.02
 """Side of a village, about 2 km; the tree fills a square."""
@@ -43,16 +46,24 @@ class Spec:
     villages: int
     months: int = 0
     """Months of figures, ending in 2026-10; 0 for places alone."""
+    wide: bool = False
+    """Whether every measure of the registry has figures, not those of the demonstration alone."""
 
     @property
     def name(self) -> str:
         """Folder under bench/out/stores."""
-        return f"{self.counties}x{self.townships}x{self.villages}x{self.months}"
+        size = f"{self.counties}x{self.townships}x{self.villages}x{self.months}"
+        return f"{size}-wide" if self.wide else size
 
     @property
     def total(self) -> int:
         """Number of villages."""
         return self.counties * self.townships * self.villages
+
+
+def switched(count: int) -> list[str]:
+    """The first layers of ``GROUP``."""
+    return [one.id for one in registry.layers().values() if one.group == GROUP][:count]
 
 
 def prepared(spec: Spec) -> Path:
@@ -175,11 +186,11 @@ def figures(spec: Spec, month: str) -> pd.DataFrame:
     ids = village_ids(spec)
     return pd.DataFrame(
         {
-            "place_id": np.tile(ids, len(MEASURES)),
+            "place_id": np.tile(ids, len(values)),
             "month": month,
-            "measure": np.repeat(np.array(MEASURES, dtype=object), len(ids)),
+            "measure": np.repeat(np.array(list(values), dtype=object), len(ids)),
             "source": "reported",
-            "value": np.concatenate([values[name] for name in MEASURES]),
+            "value": np.concatenate(list(values.values())),
         }
     )
 
@@ -201,4 +212,15 @@ def village_values(spec: Spec, month: str) -> dict[str, np.ndarray]:
         "standard_village_clinics": rng.binomial(planned, 0.8),
         "open_findings": rng.poisson(0.4, spec.total),
     }
+    if spec.wide:
+        for measure in sorted(measures().values(), key=_depth):
+            if measure.id not in values:
+                whole = values.get(measure.part_of or "")
+                values[measure.id] = (
+                    rng.integers(0, 60, spec.total) if whole is None else rng.binomial(whole, 0.85)
+                )
     return {name: array.astype(np.float64) for name, array in values.items()}
+
+
+def _depth(measure: Measure) -> int:
+    return 0 if measure.part_of is None else 1 + _depth(measures()[measure.part_of])
