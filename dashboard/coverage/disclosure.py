@@ -5,7 +5,7 @@ Layers that share a count of persons are decided together, for their figures can
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -27,10 +27,10 @@ PUBLIC_UNITS = frozenset({"个", "项", "份", "次", "万元"})
 Pattern = dict[str, Shown]
 """What may be shown, by place; places shown whole are not listed."""
 
-Whole = Callable[[Snapshot, str, Pair], pd.DataFrame]
-"""``Snapshots.whole``."""
+Wholes = Callable[[Snapshot, str, Collection[Pair]], dict[Pair, pd.DataFrame]]
+"""``Snapshots.wholes``."""
 
-_patterns: Memory[Pattern] = Memory(512)
+_patterns: Memory[dict[str, Pattern]] = Memory(64)
 
 
 def is_personal(measure_id: str) -> bool:
@@ -60,7 +60,7 @@ def _counts(layer: Layer) -> set[str]:
 
 
 def pattern(
-    whole: Whole, snapshot: Snapshot, source: str, layers: Sequence[Layer], threshold: int
+    frames: Mapping[Pair, pd.DataFrame], month: str, layers: Sequence[Layer], threshold: int
 ) -> Pattern:
     """What is left out of the first of some layers that hang together.
 
@@ -69,10 +69,13 @@ def pattern(
     Shares of one whole keep it where each of them alone would; where one layer's numerator is
     another's denominator, all counts go.
 
+    Args:
+        frames: every layer's pair at all places of a month.
+
     Raises:
         SystemProblem: FIGURES_INCONSISTENT, the stored sums do not add up.
     """
-    found = [(layer, _alone(whole, snapshot, source, layer, threshold)) for layer in layers]
+    found = [(layer, _alone(frames, month, layer, threshold)) for layer in layers]
     known = [(layer, one) for layer, one in found if one is not None]
     if len(known) < 2:
         return found[0][1] or {}
@@ -89,13 +92,13 @@ def pattern(
 
 
 def _alone(
-    whole: Whole, snapshot: Snapshot, source: str, layer: Layer, threshold: int
+    frames: Mapping[Pair, pd.DataFrame], month: str, layer: Layer, threshold: int
 ) -> Pattern | None:
     """What is left out of one layer by itself; None where it has no figures."""
     personal = (is_personal(layer.numerator), is_personal(layer.denominator))
     if not any(personal):
         return None
-    rows = whole(snapshot, source, Pair(layer.numerator, layer.denominator))
+    rows = frames[_pair(layer)]
     if rows["denominator"].isna().all():
         return None
     try:
@@ -110,33 +113,47 @@ def _alone(
     except ValueError as error:
         raise SystemProblem(
             "FIGURES_INCONSISTENT",
-            f"{snapshot.month} 的“{layer.title}”各级合计不一致，不能判断哪些数字可以显示。",
+            f"{month} 的“{layer.title}”各级合计不一致，不能判断哪些数字可以显示。",
             "请管理员运行 python -m dashboard publish 重新汇总后再试。",
         ) from error
     ids = rows["place_id"].to_numpy()
     return {ids[at]: Shown(found.shown[at]) for at in np.flatnonzero(found.shown)}
 
 
-def left_out(whole: Whole, snapshot: Snapshot, source: str, layer: Layer) -> Pattern:
+def _pair(layer: Layer) -> Pair:
+    return Pair(layer.numerator, layer.denominator)
+
+
+def left_out(wholes: Wholes, snapshot: Snapshot, source: str, layer: Layer) -> Pattern:
     """What every screen and answer leaves out of a layer in a month; nothing unless protected.
+
+    Worked out for all protected layers at once: the file is read once.
 
     Raises:
         SystemProblem: FIGURES_INCONSISTENT.
     """
     if not layer.protected:
         return {}
+    return _patterns.get((snapshot.file, source), lambda: _of_month(wholes, snapshot, source))[
+        layer.id
+    ]
+
+
+def _of_month(wholes: Wholes, snapshot: Snapshot, source: str) -> dict[str, Pattern]:
     protected = [one for one in registry.layers().values() if one.protected]
-    return _patterns.get(
-        (snapshot.file, source, layer.id),
-        lambda: pattern(whole, snapshot, source, together(layer, protected), INSIDE),
-    )
+    frames = wholes(snapshot, source, [_pair(one) for one in protected])
+    return {
+        one.id: pattern(frames, snapshot.month, together(one, protected), INSIDE)
+        for one in protected
+    }
 
 
-def of_export(whole: Whole, snapshot: Snapshot, source: str, layer: Layer, least: int) -> Pattern:
+def of_export(wholes: Wholes, snapshot: Snapshot, source: str, layer: Layer, least: int) -> Pattern:
     """What an export leaves out of a layer in a month, whether protected or not.
 
     Raises:
         SystemProblem: FIGURES_INCONSISTENT.
     """
-    every = list(registry.layers().values())
-    return pattern(whole, snapshot, source, together(layer, every), least)
+    layers = together(layer, list(registry.layers().values()))
+    frames = wholes(snapshot, source, [_pair(one) for one in layers])
+    return pattern(frames, snapshot.month, layers, least)

@@ -232,6 +232,23 @@ class Profile:
 
 
 @dataclass(frozen=True, slots=True)
+class Indicator:
+    """One layer of a place at a glance.
+
+    Attributes:
+        cell: the place's own, ranked among its siblings.
+        worst: the cell of the place directly below that has the worst value, None without any.
+        trend: the values of the months asked for, oldest first, None where there is none; empty
+            for a protected layer.
+    """
+
+    layer: Layer
+    cell: Cell
+    worst: Cell | None
+    trend: tuple[float | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class TrendPoint:
     """One month of one place's trend."""
 

@@ -49,7 +49,7 @@ def wilson(layer: Layer, numerator: Floats, denominator: Floats) -> tuple[Floats
     return low * layer.factor, high * layer.factor
 
 
-def is_share(layer: Layer) -> bool:
+def has_interval(layer: Layer) -> bool:
     """Whether a layer's value is a share of persons or things, so that it has an interval."""
     return layer.unit == "%"
 
@@ -64,7 +64,7 @@ def rank(layer: Layer, cells: list[Cell], by_interval: bool = False) -> list[Ran
     Raises:
         DudaoError: RANK_NO_INTERVAL, the layer is no share.
     """
-    if by_interval and not is_share(layer):
+    if by_interval and not has_interval(layer):
         raise DudaoError(
             "RANK_NO_INTERVAL",
             f"图层“{layer.title}”不是比率，不能按置信区间排名。",
@@ -76,7 +76,7 @@ def rank(layer: Layer, cells: list[Cell], by_interval: bool = False) -> list[Ran
     )
     low = high = np.full(len(cells), np.nan)
     small = np.zeros(len(cells), dtype=np.bool_)
-    if is_share(layer):
+    if has_interval(layer):
         low, high = wilson(layer, np.where(np.isnan(value), np.nan, top), bottom)
         small = (bottom < MINIMUM) & ~np.isnan(value)
     worse = low if layer.direction is Direction.HIGHER else high

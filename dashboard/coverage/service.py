@@ -20,6 +20,7 @@ from dashboard.coverage.model import (
     WITHOUT_VALUE,
     Cell,
     Direction,
+    Indicator,
     Layer,
     Payload,
     Profile,
@@ -108,13 +109,13 @@ class _Family:
     Attributes:
         month, earlier: what the values are of; ``earlier`` and ``before`` are None where there are
             none.
-        whole: reads what has to be left out.
+        wholes: reads what has to be left out.
     """
 
     places: list[Place]
     now: Siblings
     month: Snapshot
-    whole: disclosure.Whole
+    wholes: disclosure.Wholes
     before: Siblings | None = None
     earlier: Snapshot | None = None
 
@@ -159,7 +160,7 @@ class _Family:
         """The cells of the month before by place id; none where there is no such month."""
         if self.before is None or self.earlier is None:
             return {}
-        family = _Family(self.places, self.before, self.earlier, self.whole)
+        family = _Family(self.places, self.before, self.earlier, self.wholes)
         return {cell.place.id: cell for cell in family.cells(layer, {})}
 
     def _leave_out(self, layer: Layer, columns: Columns, month: Snapshot) -> list[Status | None]:
@@ -167,7 +168,7 @@ class _Family:
         lowest = Level.VILLAGE if layer.lowest_level is None else layer.lowest_level
         if lowest == Level.VILLAGE and not layer.protected:
             return [None] * len(self.places)
-        hidden = disclosure.left_out(self.whole, month, SOURCE, layer)
+        hidden = disclosure.left_out(self.wholes, month, SOURCE, layer)
         masked = [
             Status.TOO_LOW
             if place.level > lowest
@@ -244,10 +245,15 @@ def _family(unit: Unit, places: list[Place], parent_id: str | None, month: str) 
         places,
         unit.siblings(snapshot, parent_id),
         snapshot,
-        unit.whole,
+        unit.wholes,
         unit.siblings(earlier, parent_id) if earlier else None,
         earlier,
     )
+
+
+def _alone(unit: Unit, places: list[Place], snapshot: Snapshot, parent_id: str | None) -> _Family:
+    """Places of one parent in one month, without the month before."""
+    return _Family(places, unit.siblings(snapshot, parent_id), snapshot, unit.wholes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -364,9 +370,7 @@ def trend(unit: Unit, place_id: str, layer_id: str) -> list[TrendPoint]:
             points.append(TrendPoint(month, None, None, None, Status.NO_DATA))
             continue
         snapshot = unit.snapshot(month)
-        siblings = unit.siblings(snapshot, place.parent_id)
-        family = _Family([place], siblings, snapshot, unit.whole)
-        (cell,) = family.cells(layer, {})
+        (cell,) = _alone(unit, [place], snapshot, place.parent_id).cells(layer, {})
         points.append(TrendPoint(month, cell.numerator, cell.denominator, cell.value, cell.status))
     if points and not versions:
         unit.place(place_id, month_end(points[-1].month))
@@ -426,12 +430,50 @@ def _may_be_told(unit: Unit, snapshot: Snapshot, place: Place, flag: Flag) -> bo
     for layer in plausibility.protected_layers(flag):
         if layer.lowest_level is not None and place.level > layer.lowest_level:
             return False
-        if place.id in disclosure.left_out(unit.whole, snapshot, SOURCE, layer):
+        if place.id in disclosure.left_out(unit.wholes, snapshot, SOURCE, layer):
             return False
     return True
 
 
 UNKNOWN = frozenset({Status.NO_DATA, Status.SUPPRESSED, Status.TOO_LOW})
+
+
+@acts("places.view")
+def indicators(unit: Unit, place_id: str, month: str, months: Sequence[str]) -> list[Indicator]:
+    """Every layer a place has figures for in a month, in the registry's order.
+
+    Args:
+        months: of the trend, ascending; in those the place did not exist it has no value.
+
+    Raises:
+        DudaoError: PLACE_NOT_FOUND or MONTH_NOT_FOUND.
+    """
+    seen = scene(unit, place_id, month)
+    versions = unit.versions(place_id)
+    past: list[_Family | None] = []
+    for one in months:
+        snapshot, on = unit.snapshot(one), month_end(one)
+        then = next((version for version in versions if version.valid_on(on)), None)
+        past.append(None if then is None else _alone(unit, [then], snapshot, then.parent_id))
+    found = []
+    for layer in seen.own.layers():
+        (cell,) = seen.own.cells(layer, seen.shapes, only=place_id)
+        if cell.status in (Status.NO_DATA, Status.TOO_LOW):
+            continue
+        table = table_of(seen, layer)
+        # The least counted is not the worst: places differ in size.
+        shares = () if layer.is_count else table.cells
+        worst = next((child for child in shares if child.value is not None), None)
+        # What is left out of a month takes the whole tree of it to know: too long for twelve.
+        trend = (
+            ()
+            if layer.protected
+            else tuple(
+                None if family is None else family.cells(layer, {})[0].value for family in past
+            )
+        )
+        found.append(Indicator(layer, cell, worst, trend))
+    return found
 
 
 @acts("places.view")
@@ -452,9 +494,9 @@ def ranking(unit: Unit, view: View, level: Level, by_interval: bool = False) -> 
     cells = [
         cell
         for parent_id, places in below.items()
-        for cell in _Family(places, unit.siblings(snapshot, parent_id), snapshot, unit.whole).cells(
-            layer, {}
-        )
+        for cell in _Family(
+            places, unit.siblings(snapshot, parent_id), snapshot, unit.wholes
+        ).cells(layer, {})
     ]
     return ranks.rank(layer, cells, by_interval)
 
@@ -509,9 +551,9 @@ def _home_cells(unit: Unit, homes: Iterable[str], layer: Layer, month: str) -> d
     return {
         cell.place.id: cell
         for parent_id, places in below.items()
-        for cell in _Family(places, unit.siblings(snapshot, parent_id), snapshot, unit.whole).cells(
-            layer, {}
-        )
+        for cell in _Family(
+            places, unit.siblings(snapshot, parent_id), snapshot, unit.wholes
+        ).cells(layer, {})
     }
 
 

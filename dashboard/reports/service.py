@@ -41,7 +41,7 @@ def children_table(store: Store, actor: Actor, view: View, *, leaving: bool, for
     threshold = LEAVING if leaving else INSIDE
     patterns = [
         disclosure.of_export(
-            store.snapshots.whole, snapshot, coverage.SOURCE, table.layer, threshold
+            store.snapshots.wholes, snapshot, coverage.SOURCE, table.layer, threshold
         )
         for snapshot in months
     ]

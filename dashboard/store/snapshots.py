@@ -94,24 +94,35 @@ class Snapshots:
         """Rows of the places directly below ``parent_id``, in ``COLUMNS``."""
         return _frame(self._rows(snapshot, parent_id))
 
-    def whole(self, snapshot: Snapshot, source: str, pair: Pair) -> pd.DataFrame:
-        """One pair's ``place_id, parent_id, numerator, denominator`` at every place of a month.
+    def wholes(
+        self, snapshot: Snapshot, source: str, pairs: Collection[Pair]
+    ) -> dict[Pair, pd.DataFrame]:
+        """Pairs' ``place_id, parent_id, numerator, denominator`` at every place of a month.
 
-        Reads the whole file and knows no scope: for rules that have to see the whole tree.
+        Reads the whole file once and knows no scope: for rules that have to see the whole tree.
         """
         chosen = (
             (pc.field("source") == source)
-            & (pc.field("numerator_measure") == pair.numerator)
-            & (pc.field("denominator_measure") == pair.denominator)
+            & pc.field("numerator_measure").isin(sorted({pair.numerator for pair in pairs}))
+            & pc.field("denominator_measure").isin(sorted({pair.denominator for pair in pairs}))
         )
         columns = ["place_id", "parent_id", "numerator", "denominator"]
+        measures = ["numerator_measure", "denominator_measure"]
         try:
             rows = pq.read_table(
-                self._directory / snapshot.file, columns=columns, filters=chosen, use_threads=False
+                self._directory / snapshot.file,
+                columns=[*columns, *measures],
+                filters=chosen,
+                use_threads=False,
             )
         except FileNotFoundError as error:
             raise _gone(snapshot) from error
-        return _frame(rows)
+        frame = _frame(rows)
+        found = {
+            Pair(str(top), str(bottom)): part[columns].reset_index(drop=True)
+            for (top, bottom), part in frame.groupby(measures, sort=False)
+        }
+        return {pair: found.get(pair, frame.iloc[:0][columns]) for pair in pairs}
 
     def _rows(self, snapshot: Snapshot, parent_id: str) -> pa.Table:
         index = self._index(snapshot)

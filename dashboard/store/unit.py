@@ -417,13 +417,13 @@ class Unit:
         return {pair: _only(values, seen) for pair, values in found.items()}
 
     @property
-    def whole(self) -> Callable[[Snapshot, str, Pair], pd.DataFrame]:
-        """``Snapshots.whole``, which knows no scope.
+    def wholes(self) -> Callable[[Snapshot, str, Collection[Pair]], dict[Pair, pd.DataFrame]]:
+        """``Snapshots.wholes``, which knows no scope.
 
         What small counts are left out is decided on the whole tree, so that two who see different
         parts of it cannot put theirs together. Nothing of it may be shown.
         """
-        return self._snapshots.whole
+        return self._snapshots.wholes
 
     def value_of(self, published: Snapshot, of: Place) -> pd.DataFrame:
         """The rows of one place, columns as ``values``."""

@@ -15,7 +15,7 @@ from threading import Lock
 from typing import TypeVar, cast
 
 from dashboard.coverage import registry, service
-from dashboard.coverage.model import Payload, Profile, Site, View, ViewTable
+from dashboard.coverage.model import Indicator, Payload, Profile, Site, View, ViewTable
 from dashboard.coverage.modes import Mode
 from dashboard.coverage.plausibility import Flag
 from dashboard.coverage.service import Outlines, Scene
@@ -51,6 +51,7 @@ _tables: Memory[ViewTable] = Memory(256)
 _scenes: Memory[Scene] = Memory(64)
 _profiles: Memory[Profile] = Memory(512)
 _sites: Memory[list[Site]] = Memory(64)
+_indicators: Memory[list[Indicator]] = Memory(64)
 _doubts: Memory[list[Flag]] = Memory(64)
 _answers: Memory[Answer] = Memory(256)
 _outlines: Memory[Outlines] = Memory(64)
@@ -148,6 +149,12 @@ def profile(unit: Unit, place_id: str, month: str, group: str, version: str) -> 
     """``service.profile`` of a group of layers, remembered."""
     key = (unit.scope_key, place_id, month, group, version)
     return _profiles.get(key, lambda: service.profile(unit, place_id, month, group))
+
+
+def indicators(unit: Unit, place_id: str, month: str, months: tuple[str, ...]) -> list[Indicator]:
+    """``service.indicators``, remembered."""
+    key = (unit.scope_key, place_id, month, months, history(unit))
+    return _indicators.get(key, lambda: service.indicators(unit, place_id, month, months))
 
 
 def doubts(unit: Unit, place_id: str, month: str, version: str) -> list[Flag]:

@@ -130,6 +130,28 @@ def _words(layer: Layer, point: TrendPoint) -> str:
     return _("{month}：{value}，{counted}").format(month=month, value=value, counted=counted)
 
 
+SPARK_WIDTH, SPARK_HEIGHT = 96, 26
+_SPARK_EDGE = 3
+
+
+def spark(values: Sequence[float | None]) -> tuple[str, ...]:
+    """A line of a few centimetres: the ``points`` of one polyline for each run of values."""
+    known = [value for value in values if value is not None]
+    if not known:
+        return ()
+    low, span = min(known), (max(known) - min(known)) or 1.0
+    wide, high = SPARK_WIDTH - 2 * _SPARK_EDGE, SPARK_HEIGHT - 2 * _SPARK_EDGE
+    runs: list[list[str]] = [[]]
+    for at, value in enumerate(values):
+        if value is None:
+            runs.append([])
+            continue
+        x = _SPARK_EDGE + wide * at / max(len(values) - 1, 1)
+        y = _SPARK_EDGE + high * (1 - (value - low) / span)
+        runs[-1].append(f"{x:.1f},{y:.1f}")
+    return tuple(" ".join(run) for run in runs if run)
+
+
 def markup(layer: Layer, points: Sequence[TrendPoint]) -> str:
     """The drawing with its heading and the line that says the month pointed at."""
     drawn = trend(layer, points)

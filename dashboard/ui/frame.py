@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 
 import streamlit as st
 
 from dashboard.access import Actor
-from dashboard.ui import blocks, caches, escape, screens, session, state, texts
+from dashboard.ui import blocks, caches, escape, format, screens, session, state, texts
 from dashboard.ui.assets import STATIC
+from dashboard.ui.state import Address
 from dashboard.ui.texts import LANGUAGES, _, role_title
 from geodata.errors import DudaoError
 
@@ -57,12 +58,52 @@ def sidebar_head(here: str, actor: Actor) -> None:
 
 
 def _view_of(name: str) -> dict[str, str]:
-    """The query of a link: the map opens where it was left, every page in the chosen language."""
-    left = state.left() if name == "map" else None
+    """The query of a link: views open where they were left, every page in the chosen language."""
+    left = state.left() if name in ("map", "indicators") else None
     if left is not None:
         return left.params()
     chosen, default = texts.language(), caches.settings().lang
     return {} if chosen == default else {"lang": chosen}
+
+
+def month_picker(address: Address, months: Sequence[str]) -> None:
+    """The month of the view, with the one before and after; a choice moves the page there."""
+    at = months.index(address.month)
+    st.session_state["month"] = address.month
+    line("dd-group", _("月份"))
+    with st.container(key="months", horizontal=True, gap="small", wrap=False):
+        st.button(
+            _("上月"),
+            key="month-before",
+            disabled=at == 0,
+            on_click=partial(state.go, month=months[max(at - 1, 0)]),
+        )
+        st.selectbox(
+            _("月份"),
+            list(months[::-1]),
+            key="month",
+            format_func=format.month,
+            filter_mode=None,
+            label_visibility="collapsed",
+            on_change=lambda: state.go(month=st.session_state["month"]),
+        )
+        st.button(
+            _("下月"),
+            key="month-after",
+            disabled=at == len(months) - 1,
+            on_click=partial(state.go, month=months[min(at + 1, len(months) - 1)]),
+        )
+
+
+def demonstration_banner() -> None:
+    """Say that the figures are not real."""
+    line(
+        "dd-banner",
+        _(
+            "演示数据：区划名录和县界取自公开资料，其余边界为示意；"
+            "除“源文件指标”所列外，数字由程序生成，不代表实际情况。"
+        ),
+    )
 
 
 def sidebar_foot(demonstration: bool) -> None:

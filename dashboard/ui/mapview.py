@@ -89,7 +89,7 @@ class MapView:
     def sidebar(self) -> None:
         """The pages, month, layers in groups, language, account."""
         frame.sidebar_head("map", self.unit.actor)
-        self._month()
+        frame.month_picker(self.address, self.unit.months())
         self._modes()
         blocks.show(
             "layers",
@@ -97,34 +97,6 @@ class MapView:
             selected=self.address.layer,
         )
         frame.sidebar_foot(self._demonstration())
-
-    def _month(self) -> None:
-        months = self.unit.months()
-        at = months.index(self.address.month)
-        st.session_state["month"] = self.address.month
-        frame.line("dd-group", _("月份"))
-        with st.container(key="months", horizontal=True, gap="small", wrap=False):
-            st.button(
-                _("上月"),
-                key="month-before",
-                disabled=at == 0,
-                on_click=partial(state.go, month=months[max(at - 1, 0)]),
-            )
-            st.selectbox(
-                _("月份"),
-                months[::-1],
-                key="month",
-                format_func=format.month,
-                filter_mode=None,
-                label_visibility="collapsed",
-                on_change=lambda: state.go(month=st.session_state["month"]),
-            )
-            st.button(
-                _("下月"),
-                key="month-after",
-                disabled=at == len(months) - 1,
-                on_click=partial(state.go, month=months[min(at + 1, len(months) - 1)]),
-            )
 
     def _modes(self) -> None:
         frame.line("dd-group", _("图上颜色"))
@@ -162,13 +134,7 @@ class MapView:
     def banner(self) -> None:
         """Say so when the figures are not real."""
         if self._demonstration():
-            frame.line(
-                "dd-banner",
-                _(
-                    "演示数据：区划名录和县界取自公开资料，其余边界为示意；"
-                    "除“源文件指标”所列外，数字由程序生成，不代表实际情况。"
-                ),
-            )
+            frame.demonstration_banner()
 
     def breadcrumb(self) -> None:
         """The places above, each a link."""

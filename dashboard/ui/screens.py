@@ -38,6 +38,7 @@ SCREENS = {
     screen.name: screen
     for screen in (
         Screen("map", "一张图", "map", ("places.view",)),
+        Screen("indicators", "指标", "checklist", ("places.view",)),
         Screen("sources", "源文件指标", "menu_book", ("places.view",)),
         Screen("data", "数据", "upload_file", ("data.check", "data.batches")),
         Screen(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from urllib.parse import parse_qsl
 
 import pandas as pd
 import streamlit as st
@@ -21,7 +20,18 @@ from dashboard.reports import service
 from dashboard.reports.sources import SourceRow
 from dashboard.store.model import month_end
 from dashboard.store.unit import DEMONSTRATION, Unit
-from dashboard.ui import blocks, caches, downloads, escape, format, frame, screens, session, state
+from dashboard.ui import (
+    blocks,
+    caches,
+    downloads,
+    escape,
+    format,
+    frame,
+    screens,
+    session,
+    state,
+    tomap,
+)
 from dashboard.ui.state import Address
 from dashboard.ui.tables import measure_title
 from dashboard.ui.texts import _, language, layer_title, unit_name
@@ -115,7 +125,7 @@ def show() -> None:
     """
     actor = session.actor()
     screens.require("sources", actor)
-    _leave(actor)
+    tomap.leave(_GO, actor)
     with caches.store().unit(actor) as unit:
         seen = Seen.of(unit)
         demonstration = unit.meta(DEMONSTRATION) == "1"
@@ -157,17 +167,6 @@ def markup(found: Sequence[System], seen: Seen | None) -> str:
         rows=[_row(system, seen) for system in found],
         empty=_("没有符合条件的系统。请放宽左侧的条件。"),
     )
-
-
-def _leave(actor: Actor) -> None:
-    """Open the map at the link that was clicked, if one was."""
-    href: str | None = st.session_state.pop(_GO, None)
-    if href is None:
-        return
-    given = {key: text for key, text in parse_qsl(href.removeprefix("?")) if key in state.FIELDS}
-    page = next((one for one in screens.pages(actor) if one.url_path in ("", "map")), None)
-    if page is not None:
-        st.switch_page(page, query_params=given)
 
 
 # What is shown

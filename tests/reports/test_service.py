@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 from datetime import date
 from io import BytesIO, StringIO
+from typing import Any
 
 import numpy as np
 import openpyxl
@@ -21,7 +22,7 @@ from dashboard.reports import service
 from dashboard.reports.model import Format
 from dashboard.store import Store
 from dashboard.store.commit import commit
-from dashboard.store.model import Change
+from dashboard.store.model import Change, Pair
 from geodata.errors import DudaoError
 from tests.store import world
 
@@ -233,14 +234,15 @@ def test_a_workbook_says_the_same_as_csv(loaded: Store) -> None:
 def test_sums_that_do_not_add_up_stop_the_export(
     loaded: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = loaded.snapshots.whole
+    wholes = loaded.snapshots.wholes
 
-    def damaged(*asked: object) -> pd.DataFrame:
-        frame = whole(*asked)
-        frame.loc[frame["place_id"] == "A1", "numerator"] += 1
-        return frame
+    def damaged(*asked: Any) -> dict[Pair, pd.DataFrame]:
+        found = wholes(*asked)
+        for frame in found.values():
+            frame.loc[frame["place_id"] == "A1", "numerator"] += 1
+        return found
 
-    monkeypatch.setattr(loaded.snapshots, "whole", damaged)
+    monkeypatch.setattr(loaded.snapshots, "wholes", damaged)
     with pytest.raises(DudaoError) as caught:
         service.children_table(loaded, SYSTEM, view("A1"), leaving=False, format="csv")
     assert caught.value.code == "FIGURES_INCONSISTENT"

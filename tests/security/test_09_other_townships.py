@@ -216,6 +216,9 @@ ATTACKS: dict[str, Attack] = {
         lambda u: service.doubt_payload(u, THEIRS, MONTH, [])
     ),
     "dashboard.coverage.service.drawn_place": _drawn,
+    "dashboard.coverage.service.indicators": _reading(
+        lambda u: service.indicators(u, THEIRS, MONTH, [MONTH])
+    ),
     "dashboard.coverage.service.profile": _reading(lambda u: service.profile(u, THEIRS, MONTH)),
     "dashboard.coverage.service.quality": _reading(lambda u: service.quality(u, THEIRS, MONTH)),
     "dashboard.coverage.service.ranking": _reading(

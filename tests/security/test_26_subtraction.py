@@ -332,9 +332,8 @@ class Exports:
         for place in inner:
             self._read(store, place, View(place.id, layer.id, month), leaving)
         # The truth, to know which counts are small.
-        self.truth = store.snapshots.whole(
-            snapshot, coverage.SOURCE, Pair(layer.numerator, layer.denominator)
-        ).dropna()
+        pair = Pair(layer.numerator, layer.denominator)
+        self.truth = store.snapshots.wholes(snapshot, coverage.SOURCE, [pair])[pair].dropna()
 
     def _read(self, store: Store, place: Place, view: View, leaving: bool) -> None:
         made = service.children_table(store, SYSTEM, view, leaving=leaving, format="csv")
