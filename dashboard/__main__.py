@@ -117,7 +117,12 @@ def _has_places(store: Store) -> bool:
 
 @app.command()
 def load(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="要导入的文件。")],
+    files: Annotated[
+        list[Path] | None, typer.Argument(metavar="FILE...", help="要导入的文件。")
+    ] = None,
+    undo: Annotated[
+        int | None, typer.Option(metavar="BATCH", help="撤销这一批导入(同 undo 命令)，不导入文件。")
+    ] = None,
     dataset: Annotated[
         str | None, typer.Option(help="数据集:places、institutions、figures 或 persons。")
     ] = None,
@@ -144,7 +149,14 @@ def load(
     login: AsOption = None,
 ) -> None:
     """导入区划、机构或月度数据文件，一次报告全部问题。"""
+    if undo is not None and not files:
+        durability.undo(undo, as_json, data, login)
+        return
     with reporting(as_json):
+        if undo is not None or not files:
+            raise DudaoError(
+                "LOAD_WHAT", "导入和撤销要二选一。", "请给出要导入的文件，或用 --undo 给出批次号。"
+            )
         request = Request(
             dataset=dataset,
             month=month,

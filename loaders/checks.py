@@ -18,7 +18,8 @@ Keys = NDArray[np.int64]
 def number_text(values: Floats) -> NDArray[np.object_]:
     """Figures for messages: whole ones without a decimal point."""
     return np.array(
-        [str(int(one)) if one.is_integer() else f"{one:g}" for one in values.tolist()], dtype=object
+        [str(int(one)) if one.is_integer() else f"{one:.12g}" for one in values.tolist()],
+        dtype=object,
     )
 
 

@@ -85,6 +85,7 @@ def prepare_figures(
     rows.tie(facts.row[repeated.at], facts.row[repeated.first])
     facts = facts.only(keep)
     _check_parts(rows, facts, stored, known)
+    _check_money(rows, facts, stored, known)
     _check_totals(rows, facts, stored, versions)
     return facts.only(rows.finish()[facts.row]).frame()
 
@@ -561,6 +562,59 @@ def _report_parts(
     )
     if code == "PART_EXCEEDS_WHOLE":
         rows.bad[facts.row[other[in_file]]] = True
+
+
+MONEY = "万元"
+_YUAN_PER_WAN = 10_000
+_ABOUT = 5
+"""A sum this many times more or less than 10,000 times last month's is still taken for yuan."""
+
+
+def _check_money(rows: FileRows, facts: _Facts, stored: KnownPlaces, known: Known) -> None:
+    """Warn where a sum declared in 万元 is about 10,000 times that of the month before."""
+    measures = list(registry.measures().values())
+    codes = [code for code, one in enumerate(measures) if one.unit == MONEY]
+    at = np.flatnonzero(np.isin(facts.measure, codes) & (facts.value > 0))
+    if len(at) == 0:
+        return
+    key = ["place_id", "month", "measure", "source"]
+    titles = np.array([one.id for one in measures], dtype=object)
+    own = pd.DataFrame(
+        {
+            "place_id": facts.places.ids[facts.place[at]],
+            "month": facts.months.values[facts.month[at]],
+            "measure": titles[facts.measure[at]],
+            "source": facts.sources.values[facts.source[at]],
+            "value": facts.value[at],
+        }
+    )
+    months = pd.PeriodIndex(own["month"], freq="M")
+    before = own.assign(month=(months - 1).astype(str))
+    held = known.figures(
+        sorted(set(own["place_id"])), sorted(set(before["month"])), sorted(set(own["measure"]))
+    )
+    # What the file says of last month takes the stored figure's place.
+    last = pd.concat([own, held[[*key, "value"]]] if len(held) else [own]).drop_duplicates(key)
+    was = before[key].merge(last, on=key, how="left")["value"].to_numpy(np.float64)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        times = own["value"].to_numpy() / was / _YUAN_PER_WAN
+    odd = np.flatnonzero((times >= 1 / _ABOUT) & (times <= _ABOUT) & np.isfinite(times))
+    if len(odd) == 0:
+        return
+    found = at[odd]
+    titled = np.array([one.title for one in measures], dtype=object)
+    titled_en = np.array([one.title_en for one in measures], dtype=object)
+    rows.flag(
+        "YUAN_FOR_WAN",
+        facts.row[found],
+        value=checks.number_text(facts.value[found]),
+        heading=facts.headings(found),
+        place=_place_texts(stored, facts.places.ids[facts.place[found]]),
+        month=facts.months.values[facts.month[found]],
+        measure=titled[facts.measure[found]],
+        measure_en=titled_en[facts.measure[found]],
+        before=checks.number_text(was[odd]),
+    )
 
 
 def _check_totals(

@@ -472,6 +472,15 @@ CODES: dict[str, IssueCode] = {
         "已照原数加载，请核对。",
         "It was taken as it is; check it.",
     ),
+    "YUAN_FOR_WAN": IssueCode(
+        _WARNING,
+        "第 {row} 行{place} {month} 的{measure}填 {value}，约为上月 {before} 的一万倍，"
+        "疑似把元填作万元。",
+        "Row {row}: {place} {month}: {measure_en} is {value}, about 10,000 times last month's "
+        "{before}: probably yuan where 10,000 yuan is the unit.",
+        "已照原数加载；如以元为单位，请除以 10,000 后重新导入。",
+        "It was taken as it is; if it is in yuan, divide by 10,000 and load again.",
+    ),
     "TOTAL_DIFFERS": IssueCode(
         _WARNING,
         "第 {row} 行{place} {month} 的{measure}填 {value}，文件中其下级之和是 {total}。",

@@ -146,6 +146,21 @@ def test_quality_gives_code_place_measures_values_and_reason(county: Path, tmp_p
     assert code == 0 and "人数超过建档立卡人口" in out
 
 
+def test_load_undo_takes_a_batch_back(county: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(county, data)
+    more = tmp_path / "more.csv"
+    more.write_text("place_id,month,measure,value\nV3,2026-10,contracted_persons,7\n", "utf-8")
+    before = children(data, "T1")
+    assert run(data, "load", str(more))[0] == 0
+    assert children(data, "T1") != before
+    batch = max(entry["id"] for entry in run_json(data, "status")["batches"])
+    assert run_json(data, "load", "--undo", str(batch))["batch"] == batch
+    assert children(data, "T1") == before
+    assert run(data, "load")[0] == 2
+    assert run(data, "load", str(more), "--undo", str(batch))[0] == 2
+
+
 def test_rank_lists_a_level_best_first(county: Path) -> None:
     wanted = (
         "rank", "--layer", "contract_coverage", "--place", "C1", "--level", "village",

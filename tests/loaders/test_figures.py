@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -398,3 +399,27 @@ def test_a_million_rows_against_plain_pandas(write: Write, known: Known) -> None
     plain = pd.read_csv(path, dtype={"place_id": str})
     assert prepared.frame["value"].tolist() == plain["value"].tolist()
     assert prepared.frame["place_id"].tolist() == plain["place_id"].tolist()
+
+
+def test_yuan_where_ten_thousand_yuan_is_declared_is_warned_of(write: Write, known: Known) -> None:
+    text = (
+        "区划代码,月份,住院总费用,特殊医疗费用补助\n"
+        f"{DONGGUAN},2026-09,1317.03,20\n{DONGGUAN},2026-10,12749900,25.5\n"
+    )
+    prepared = prepare(write(text), Request(), known)
+    assert codes(prepared) == {"YUAN_FOR_WAN": 1}
+    (issue,) = prepared.report.issues.first(5)
+    assert issue.row == 3 and "1317.03" in issue.message and "一万倍" in issue.message
+    assert len(prepared.frame) == 4
+
+
+def test_yuan_is_told_by_what_is_stored_of_last_month(write: Write, known: Known) -> None:
+    def stored(places: object, months: object, measures: object) -> pd.DataFrame:
+        return pd.DataFrame(
+            [(DONGGUAN, "2026-09", "special_paid", 20.0, "reported")],
+            columns=["place_id", "month", "measure", "value", "source"],
+        )
+
+    text = f"区划代码,月份,特殊医疗费用补助\n{DONGGUAN},2026-10,210000\n"
+    prepared = prepare(write(text), Request(), replace(known, figures=stored))
+    assert codes(prepared) == {"YUAN_FOR_WAN": 1}
