@@ -28,6 +28,7 @@ def test_pace_and_change_colour_the_map_and_a_drill_keeps_them(open_screen: Open
     screen.click_place(township)
     screen.wait_drawn(f"/{township}/2026-10/")
     screen.wait_params(show="change", against="2025-10")
+    screen.settle()
     screen.page.go_back()
     screen.page.go_back()
     screen.wait_drawn("?show=pace")
