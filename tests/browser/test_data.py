@@ -27,10 +27,10 @@ FILE = "十月 *签约*.csv"
 ROWS = (
     "乡镇,村名,月份,签约人数,建档立卡人口\n"
     "平舒镇,北关,2026-10,很多,100\n"
-    "平舒镇,东关村,2026-10,5,10\n"
-    "无此镇,无此村,2026-10,5,10\n"
+    "平舒镇,东关村,2026-10,5,900\n"
+    "无此镇,无此村,2026-10,5,900\n"
 )
-GOOD = f"区划代码,月份,签约人数,建档立卡人口\n{VILLAGE},2026-10,5,10\n"
+GOOD = f"区划代码,月份,签约人数,建档立卡人口\n{VILLAGE},2026-10,5,900\n"
 
 OpenData = Callable[..., DataScreen]
 
@@ -134,7 +134,7 @@ def test_a_file_is_looked_through_mended_loaded_and_undone(screen: DataScreen) -
 
 
 def test_what_is_wrong_about_the_file_can_be_corrected(screen: DataScreen) -> None:
-    text = "2026年9月签约情况,,\n区划代码,签约人数,建档立卡人口\n" + f"{VILLAGE},5,10\n"
+    text = "2026年9月签约情况,,\n区划代码,签约人数,建档立卡人口\n" + f"{VILLAGE},5,900\n"
     screen.drop(("表.csv", text.encode()))
     screen.checked()
     expect(screen.page.get_by_label("月份", exact=True)).to_have_value("按文件：2026年9月")
