@@ -378,17 +378,22 @@ def trend(unit: Unit, place_id: str, layer_id: str) -> list[TrendPoint]:
 
 
 @acts("places.view")
-def quality(unit: Unit, place_id: str, month: str) -> list[Flag]:
+def quality(unit: Unit, place_id: str, month: str, most: int | None = None) -> list[Flag]:
     """What is doubtful in the figures of a place and of all below it, by place and rule.
 
     A doubt about a protected layer is told only where its figures are.
+
+    Args:
+        most: where more places than this lie below, only the place and those directly below it
+            are looked at; None: however many.
 
     Raises:
         DudaoError: PLACE_NOT_FOUND or MONTH_NOT_FOUND.
     """
     snapshot, on = unit.snapshot(month), month_end(month)
     place = unit.place(place_id, on)
-    below = unit.places_under(place, on)
+    near = most is not None and unit.more_under(place, on, most)
+    below = unit.children(place.id, on) if near else unit.places_under(place, on)
     known = {one.id: one for one in (place, *below)}
     figures = unit.figures(list(known), [month], None)
     found = plausibility.own_flags(figures[figures["source"] == SOURCE], month)

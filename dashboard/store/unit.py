@@ -184,9 +184,13 @@ class Unit:
 
     def places_under(self, above: Place, on: date) -> list[Place]:
         """Every place below another on a day, by id."""
-        return self._places(
-            place.c.path.startswith(above.path, autoescape=True) & (place.c.id != above.id), on
-        )
+        return self._places(_below(above), on)
+
+    def more_under(self, above: Place, on: date, most: int) -> bool:
+        """Whether more than ``most`` places lie below another on a day; counts no further."""
+        some = select(place.c.id).where(_below(above), _valid(on), self._within()).limit(most + 1)
+        counted = select(func.count()).select_from(some.subquery())
+        return int(self._connection.execute(counted).scalar_one()) > most
 
     def children(self, place_id: str, on: date) -> list[Place]:
         """The places directly below, by level and id."""
@@ -592,6 +596,10 @@ def with_dates(found: pd.DataFrame, *columns: str) -> pd.DataFrame:
     for column in columns:
         found[column] = pd.to_datetime(found[column], format="%Y-%m-%d").astype("datetime64[s]")
     return found
+
+
+def _below(above: Place) -> ColumnElement[bool]:
+    return place.c.path.startswith(above.path, autoescape=True) & (place.c.id != above.id)
 
 
 def _valid(on: date) -> ColumnElement[bool]:

@@ -16,11 +16,14 @@ LISTED = 30
 """So many are listed; the command line gives all."""
 
 
-def markup(flags: Sequence[Flag], places: Mapping[str, Place], address: Address) -> str:
+def markup(
+    flags: Sequence[Flag], places: Mapping[str, Place], address: Address, near: bool = False
+) -> str:
     """Each doubt with its place, what it is about, and why.
 
     Args:
         places: by id, of the flags listed.
+        near: whether only the place and the level below it were looked at.
     """
     subtitle = _("没有发现不合常理的数据")
     if flags:
@@ -32,6 +35,9 @@ def markup(flags: Sequence[Flag], places: Mapping[str, Place], address: Address)
     return blocks.render(
         "doubts.html",
         subtitle=subtitle,
+        near=_("下级很多，这里只查本级和下一级；全部请进入下级查看，或用 quality 命令。")
+        if near
+        else "",
         rows=[
             {
                 "href": address.href(place=flag.place_id, **_layer(flag)),

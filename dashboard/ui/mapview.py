@@ -267,8 +267,10 @@ class MapView:
         drawn = self.shown.place
         flags = caches.doubts(self.unit, drawn.id, self.address.month, self.version)
         listed = {flag.place_id for flag in flags[: doubts.LISTED]}
-        places = self.unit.places(listed, month_end(self.address.month))
-        return doubts.markup(flags, {place.id: place for place in places}, self.address)
+        on = month_end(self.address.month)
+        places = self.unit.places(listed, on)
+        near = self.unit.more_under(drawn, on, caches.DOUBTED_AT_ONCE)
+        return doubts.markup(flags, {place.id: place for place in places}, self.address, near)
 
 
 def _picked() -> None:

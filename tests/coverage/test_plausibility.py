@@ -176,3 +176,11 @@ def test_a_doubt_about_illness_is_told_only_where_its_figures_are(unit: Unit) ->
     assert [flag.place_id for flag in flags] == sorted(flag.place_id for flag in flags)
     for flag in flags:
         assert not plausibility.protected_layers(flag)
+
+
+def test_of_very_many_places_only_the_next_level_is_looked_at(unit: Unit) -> None:
+    every = service.quality(unit, "C", "2026-10")
+    assert service.quality(unit, "C", "2026-10", most=100) == every
+    near = service.quality(unit, "C", "2026-10", most=3)
+    assert set(near) <= set(every)
+    assert all(flag.place_id in ("C", "T0", "T1") for flag in near)
