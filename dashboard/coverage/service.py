@@ -384,8 +384,8 @@ def quality(unit: Unit, place_id: str, month: str, most: int | None = None) -> l
     A doubt about a protected layer is told only where its figures are.
 
     Args:
-        most: where more places than this lie below, only the place and those directly below it
-            are looked at; None: however many.
+        most: where more places than this lie below, only the values of those directly below are
+            looked at, for a month's figures take long to search; None: however many.
 
     Raises:
         DudaoError: PLACE_NOT_FOUND or MONTH_NOT_FOUND.
@@ -395,8 +395,10 @@ def quality(unit: Unit, place_id: str, month: str, most: int | None = None) -> l
     near = most is not None and unit.more_under(place, on, most)
     below = unit.children(place.id, on) if near else unit.places_under(place, on)
     known = {one.id: one for one in (place, *below)}
-    figures = unit.figures(list(known), [month], None)
-    found = plausibility.own_flags(figures[figures["source"] == SOURCE], month)
+    found = []
+    if not near:
+        figures = unit.figures(list(known), [month], None)
+        found += plausibility.own_flags(figures[figures["source"] == SOURCE], month)
     families: defaultdict[str, list[Place]] = defaultdict(list)
     for one in below:
         if one.parent_id is not None:

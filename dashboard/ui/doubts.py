@@ -23,7 +23,7 @@ def markup(
 
     Args:
         places: by id, of the flags listed.
-        near: whether only the place and the level below it were looked at.
+        near: whether only the values of the level below were looked at.
     """
     subtitle = _("没有发现不合常理的数据")
     if flags:
@@ -35,7 +35,7 @@ def markup(
     return blocks.render(
         "doubts.html",
         subtitle=subtitle,
-        near=_("下级很多，这里只查本级和下一级；全部请进入下级查看，或用 quality 命令。")
+        near=_("下级很多，这里只比较下一级的数值；全部请进入下级查看，或用 quality 命令。")
         if near
         else "",
         rows=[
