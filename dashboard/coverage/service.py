@@ -377,26 +377,30 @@ def trend(unit: Unit, place_id: str, layer_id: str) -> list[TrendPoint]:
     return points
 
 
+QUICK_PLACES = 6_000
+QUICK_FIGURES = 1_000_000
+
+
 @acts("places.view")
-def quality(unit: Unit, place_id: str, month: str, most: int | None = None) -> list[Flag]:
+def quality(unit: Unit, place_id: str, month: str, quick: bool = False) -> list[Flag]:
     """What is doubtful in the figures of a place and of all below it, by place and rule.
 
     A doubt about a protected layer is told only where its figures are.
 
     Args:
-        most: where more places than this lie below, only the values of those directly below are
-            looked at, for a month's figures take long to search; None: however many.
+        quick: within about two seconds: of very many places below only the next level's values are
+            looked at, and places' own figures only where a month's are few enough to search.
 
     Raises:
         DudaoError: PLACE_NOT_FOUND or MONTH_NOT_FOUND.
     """
     snapshot, on = unit.snapshot(month), month_end(month)
     place = unit.place(place_id, on)
-    near = most is not None and unit.more_under(place, on, most)
+    near = quick and unit.more_under(place, on, QUICK_PLACES)
     below = unit.children(place.id, on) if near else unit.places_under(place, on)
     known = {one.id: one for one in (place, *below)}
     found = []
-    if not near:
+    if not near and not (quick and unit.figures_stored(month) > QUICK_FIGURES):
         figures = unit.figures(list(known), [month], None)
         found += plausibility.own_flags(figures[figures["source"] == SOURCE], month)
     families: defaultdict[str, list[Place]] = defaultdict(list)

@@ -503,6 +503,10 @@ class Unit:
         with Engine() as engine:
             return engine.figures(observations, self.committed(), place_ids, months, measures)
 
+    def figures_stored(self, month: str) -> int:
+        """How many figures a month's facts hold, those of batches that count no more included."""
+        return int(self._facts.observations([month]).count_rows())
+
     # State
 
     @cached_property

@@ -27,9 +27,6 @@ from dashboard.store.unit import Unit
 from dashboard.ui.tiles import Tiles
 from geodata.model import InstitutionKind, Place
 
-DOUBTED_AT_ONCE = 6_000
-"""A screen looks for doubts in no more places than this: about two seconds' worth."""
-
 Value = TypeVar("Value")
 _lock = Lock()
 
@@ -161,9 +158,9 @@ def indicators(unit: Unit, place_id: str, month: str, months: tuple[str, ...]) -
 
 
 def doubts(unit: Unit, place_id: str, month: str, version: str) -> list[Flag]:
-    """``service.quality``, remembered; of a place with very many below only the next level's."""
+    """``service.quality``, quick and remembered."""
     key = (unit.scope_key, place_id, month, version)
-    return _doubts.get(key, lambda: service.quality(unit, place_id, month, DOUBTED_AT_ONCE))
+    return _doubts.get(key, lambda: service.quality(unit, place_id, month, quick=True))
 
 
 def doubt_answer(unit: Unit, place_id: str, month: str) -> Answer:

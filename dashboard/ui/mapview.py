@@ -269,7 +269,7 @@ class MapView:
         listed = {flag.place_id for flag in flags[: doubts.LISTED]}
         on = month_end(self.address.month)
         places = self.unit.places(listed, on)
-        near = self.unit.more_under(drawn, on, caches.DOUBTED_AT_ONCE)
+        near = self.unit.more_under(drawn, on, service.QUICK_PLACES)
         return doubts.markup(flags, {place.id: place for place in places}, self.address, near)
 
 

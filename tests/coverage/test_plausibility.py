@@ -178,9 +178,15 @@ def test_a_doubt_about_illness_is_told_only_where_its_figures_are(unit: Unit) ->
         assert not plausibility.protected_layers(flag)
 
 
-def test_of_very_many_places_only_the_next_level_is_looked_at(unit: Unit) -> None:
+def test_in_haste_the_next_level_or_the_values_alone_are_looked_at(
+    unit: Unit, monkeypatch: pytest.MonkeyPatch
+) -> None:
     every = service.quality(unit, "C", "2026-10")
-    assert service.quality(unit, "C", "2026-10", most=100) == every
-    near = service.quality(unit, "C", "2026-10", most=3)
-    assert set(near) <= set(every)
+    assert service.quality(unit, "C", "2026-10", quick=True) == every
+    monkeypatch.setattr(service, "QUICK_FIGURES", 0)
+    values = service.quality(unit, "C", "2026-10", quick=True)
+    assert values == [flag for flag in every if flag.layer_id is not None]
+    monkeypatch.setattr(service, "QUICK_PLACES", 3)
+    near = service.quality(unit, "C", "2026-10", quick=True)
     assert all(flag.place_id in ("C", "T0", "T1") for flag in near)
+    assert service.quality(unit, "C", "2026-10") == every
