@@ -168,7 +168,9 @@ class _Family:
         lowest = Level.VILLAGE if layer.lowest_level is None else layer.lowest_level
         if lowest == Level.VILLAGE and not layer.protected:
             return [None] * len(self.places)
-        hidden = disclosure.left_out(self.wholes, month, SOURCE, layer)
+        # Reads a whole month: not for places that have no figure to leave out.
+        told = not np.isnan(columns["numerator"]).all()
+        hidden = disclosure.left_out(self.wholes, month, SOURCE, layer) if told else {}
         masked = [
             Status.TOO_LOW
             if place.level > lowest
