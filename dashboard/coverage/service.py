@@ -410,6 +410,8 @@ def quality(unit: Unit, place_id: str, month: str, quick: bool = False) -> list[
         if one.parent_id is not None:
             families[one.parent_id].append(one)
     for parent_id, places in families.items():
+        if len(places) == 1:
+            continue  # Its values are its parent's, which is looked at among its own siblings.
         family = _family(unit, places, parent_id, month)
         for layer in family.layers():
             cells = family.cells(layer, {})
