@@ -33,7 +33,7 @@ from dashboard.cli.common import (
 from dashboard.cli.erase import erase
 from dashboard.cli.quality import quality
 from dashboard.cli.rank import rank
-from dashboard.coverage import modes, pace, registry, service
+from dashboard.coverage import disclosure, modes, pace, registry, service
 from dashboard.coverage.model import Cell, Layer, View
 from dashboard.demo.service import DEFAULT_ROOT, DEFAULT_SEED, prepare_demo
 from dashboard.intake.service import load_files
@@ -394,7 +394,8 @@ def publish(data: DataOption = None) -> None:
     """图层增减后，重新汇总受影响的月份。"""
     with reporting(False):
         store = open_store(data)
-        ensure_snapshots(store, actor(store), registry.pairs(), progress)
+        made = ensure_snapshots(store, actor(store), registry.pairs(), progress)
+        disclosure.prepare(store.snapshots, made, service.SOURCE)
 
 
 if __name__ == "__main__":

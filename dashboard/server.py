@@ -26,9 +26,10 @@ from streamlit.web import bootstrap
 from dashboard.access import SYSTEM, Actor
 from dashboard.accounts import service as accounts
 from dashboard.accounts.service import SignedIn
-from dashboard.coverage import registry
+from dashboard.coverage import disclosure, registry
 from dashboard.coverage.model import View
 from dashboard.coverage.modes import Mode
+from dashboard.coverage.service import SOURCE
 from dashboard.demo import accounts as demonstration
 from dashboard.gate import oidc, page, signin
 from dashboard.gate.downloads import download
@@ -75,6 +76,9 @@ def create_app(settings: Settings, script: Path = APP_SCRIPT) -> Gate:
     ensure_snapshots(caches.store(), SYSTEM, registry.pairs(), partial(print, flush=True))
     desk.sweep(caches.store())
     demonstration.ensure(caches.store())
+    with caches.store().unit(SYSTEM) as unit:
+        published = [unit.snapshot(month) for month in unit.months()]
+    disclosure.prepare(caches.store().snapshots, published, SOURCE)
     app = st.App(
         script,
         routes=routes(settings),

@@ -5,10 +5,16 @@ Layers that share a count of persons are decided together, for their figures can
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+import json
+import logging
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from dashboard.coverage import registry
 from dashboard.coverage.model import Layer
@@ -16,6 +22,7 @@ from dashboard.privacy import suppress
 from dashboard.privacy.suppress import INSIDE, Shown
 from dashboard.store.memory import Memory
 from dashboard.store.model import Pair, Snapshot
+from dashboard.store.snapshots import Snapshots
 from geodata.errors import SystemProblem
 from loaders.registry import measures
 
@@ -30,7 +37,14 @@ Pattern = dict[str, Shown]
 Wholes = Callable[[Snapshot, str, Collection[Pair]], dict[Pair, pd.DataFrame]]
 """``Snapshots.wholes``."""
 
-_patterns: Memory[dict[str, Pattern]] = Memory(64)
+_left_out: Memory[frozenset[str]] = Memory(256)
+
+_RULES = b"rules"
+_PLACES = pa.list_(pa.string())
+_ROWS_AT_ONCE = 2_000_000
+"""Of a file with more rows not all protected layers are read at once."""
+
+_log = logging.getLogger(__name__)
 
 
 def is_personal(measure_id: str) -> bool:
@@ -124,28 +138,86 @@ def _pair(layer: Layer) -> Pair:
     return Pair(layer.numerator, layer.denominator)
 
 
-def left_out(wholes: Wholes, snapshot: Snapshot, source: str, layer: Layer) -> Pattern:
-    """What every screen and answer leaves out of a layer in a month; nothing unless protected.
-
-    Worked out for all protected layers at once: the file is read once.
+def left_out(whole: Snapshots, snapshot: Snapshot, source: str, layer: Layer) -> frozenset[str]:
+    """The places every screen and answer leaves out of a layer in a month; none unless protected.
 
     Raises:
         SystemProblem: FIGURES_INCONSISTENT.
     """
     if not layer.protected:
-        return {}
-    return _patterns.get((snapshot.file, source), lambda: _of_month(wholes, snapshot, source))[
-        layer.id
-    ]
+        return frozenset()
+    return _left_out.get(
+        (snapshot.file, source, layer.id),
+        lambda: frozenset(_kept(whole, snapshot, source)[layer.id].as_py()),
+    )
 
 
-def _of_month(wholes: Wholes, snapshot: Snapshot, source: str) -> dict[str, Pattern]:
+def prepare(whole: Snapshots, snapshots: Iterable[Snapshot], source: str) -> None:
+    """Work out beforehand what is left out of months, so that no page waits for it.
+
+    A month that cannot be judged is logged: who asks for it is told.
+    """
+    for snapshot in snapshots:
+        try:
+            _kept(whole, snapshot, source)
+        except SystemProblem as problem:
+            _log.warning("%s", problem)
+
+
+def _kept(whole: Snapshots, snapshot: Snapshot, source: str) -> dict[str, pa.Scalar]:
+    """The places left out of each protected layer of a month, as kept beside its values.
+
+    What is not there, or was made by other rules, is made anew and kept.
+    """
     protected = [one for one in registry.layers().values() if one.protected]
-    frames = wholes(snapshot, source, [_pair(one) for one in protected])
-    return {
-        one.id: pattern(frames, snapshot.month, together(one, protected), INSIDE)
+    rules = _rules(protected, source)
+    kept = whole.beside(snapshot)
+    if kept is None or (kept.schema.metadata or {}).get(_RULES) != rules:
+        found = _of_month(whole, snapshot, source, protected)
+        kept = pa.table(
+            {
+                "layer": pa.array([one.id for one in protected], pa.string()),
+                "places": pa.array([sorted(found[one.id]) for one in protected], _PLACES),
+            }
+        ).replace_schema_metadata({_RULES: rules})
+        whole.put_beside(snapshot, kept)
+    return dict(zip(kept["layer"].to_pylist(), kept["places"], strict=True))
+
+
+def _rules(protected: Sequence[Layer], source: str) -> bytes:
+    """Names all that decides what is left out of a month: the layers, the threshold, this code."""
+    layers = [
+        (
+            *(one.id, one.numerator, one.denominator, is_share(one), one.is_count),
+            *(is_personal(one.numerator), is_personal(one.denominator)),
+        )
         for one in protected
-    }
+    ]
+    return sha256(json.dumps([_code(), source, INSIDE, layers]).encode()).hexdigest().encode()
+
+
+@cache
+def _code() -> str:
+    """A change of the rules makes everything anew, whether or not somebody thought of it."""
+    files = (Path(__file__), Path(suppress.__file__))
+    return sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+
+
+def _of_month(
+    whole: Snapshots, snapshot: Snapshot, source: str, protected: Sequence[Layer]
+) -> dict[str, Pattern]:
+    """Reads the file once, or where that takes much memory once for each group of layers."""
+    groups: list[list[Layer]] = []
+    for one in protected:
+        if not any(one in group for group in groups):
+            groups.append(together(one, protected))
+    many = whole.rows(snapshot) > _ROWS_AT_ONCE
+    found = {}
+    for lot in groups if many else [list(protected)]:
+        frames = whole.wholes(snapshot, source, [_pair(one) for one in lot])
+        for one in lot:
+            found[one.id] = pattern(frames, snapshot.month, together(one, lot), INSIDE)
+    return found
 
 
 def of_export(wholes: Wholes, snapshot: Snapshot, source: str, layer: Layer, least: int) -> Pattern:

@@ -34,6 +34,7 @@ from dashboard.coverage.model import (
 from dashboard.coverage.modes import Mode
 from dashboard.coverage.plausibility import Flag
 from dashboard.store.model import Pair, PairValues, Shape, Siblings, Snapshot, month_end
+from dashboard.store.snapshots import Snapshots
 from dashboard.store.unit import Unit
 from geodata.coverage_shapes import simplify
 from geodata.crs import wgs84_to_gcj02
@@ -109,13 +110,13 @@ class _Family:
     Attributes:
         month, earlier: what the values are of; ``earlier`` and ``before`` are None where there are
             none.
-        wholes: reads what has to be left out.
+        whole: tells what has to be left out.
     """
 
     places: list[Place]
     now: Siblings
     month: Snapshot
-    wholes: disclosure.Wholes
+    whole: Snapshots
     before: Siblings | None = None
     earlier: Snapshot | None = None
 
@@ -160,7 +161,7 @@ class _Family:
         """The cells of the month before by place id; none where there is no such month."""
         if self.before is None or self.earlier is None:
             return {}
-        family = _Family(self.places, self.before, self.earlier, self.wholes)
+        family = _Family(self.places, self.before, self.earlier, self.whole)
         return {cell.place.id: cell for cell in family.cells(layer, {})}
 
     def _leave_out(self, layer: Layer, columns: Columns, month: Snapshot) -> list[Status | None]:
@@ -170,7 +171,7 @@ class _Family:
             return [None] * len(self.places)
         # Reads a whole month: not for places that have no figure to leave out.
         told = not np.isnan(columns["numerator"]).all()
-        hidden = disclosure.left_out(self.wholes, month, SOURCE, layer) if told else {}
+        hidden = disclosure.left_out(self.whole, month, SOURCE, layer) if told else {}
         masked = [
             Status.TOO_LOW
             if place.level > lowest
@@ -247,7 +248,7 @@ def _family(unit: Unit, places: list[Place], parent_id: str | None, month: str) 
         places,
         unit.siblings(snapshot, parent_id),
         snapshot,
-        unit.wholes,
+        unit.whole,
         unit.siblings(earlier, parent_id) if earlier else None,
         earlier,
     )
@@ -255,7 +256,7 @@ def _family(unit: Unit, places: list[Place], parent_id: str | None, month: str) 
 
 def _alone(unit: Unit, places: list[Place], snapshot: Snapshot, parent_id: str | None) -> _Family:
     """Places of one parent in one month, without the month before."""
-    return _Family(places, unit.siblings(snapshot, parent_id), snapshot, unit.wholes)
+    return _Family(places, unit.siblings(snapshot, parent_id), snapshot, unit.whole)
 
 
 @dataclass(frozen=True, slots=True)
@@ -445,7 +446,7 @@ def _may_be_told(unit: Unit, snapshot: Snapshot, place: Place, flag: Flag) -> bo
     for layer in plausibility.protected_layers(flag):
         if layer.lowest_level is not None and place.level > layer.lowest_level:
             return False
-        if place.id in disclosure.left_out(unit.wholes, snapshot, SOURCE, layer):
+        if place.id in disclosure.left_out(unit.whole, snapshot, SOURCE, layer):
             return False
     return True
 
@@ -509,9 +510,9 @@ def ranking(unit: Unit, view: View, level: Level, by_interval: bool = False) -> 
     cells = [
         cell
         for parent_id, places in below.items()
-        for cell in _Family(
-            places, unit.siblings(snapshot, parent_id), snapshot, unit.wholes
-        ).cells(layer, {})
+        for cell in _Family(places, unit.siblings(snapshot, parent_id), snapshot, unit.whole).cells(
+            layer, {}
+        )
     ]
     return ranks.rank(layer, cells, by_interval)
 
@@ -566,9 +567,9 @@ def _home_cells(unit: Unit, homes: Iterable[str], layer: Layer, month: str) -> d
     return {
         cell.place.id: cell
         for parent_id, places in below.items()
-        for cell in _Family(
-            places, unit.siblings(snapshot, parent_id), snapshot, unit.wholes
-        ).cells(layer, {})
+        for cell in _Family(places, unit.siblings(snapshot, parent_id), snapshot, unit.whole).cells(
+            layer, {}
+        )
     }
 
 

@@ -18,6 +18,8 @@ from typing import IO, Any, TypeVar, cast
 import numpy as np
 
 from dashboard.access import Actor, acts
+from dashboard.coverage import disclosure
+from dashboard.coverage.service import SOURCE
 from dashboard.intake import loading, service
 from dashboard.intake.issues import IssueIndex
 from dashboard.intake.jobs import Board, Job, Pace, Stopped, turn
@@ -346,9 +348,11 @@ def undo(store: Store, actor: Actor, batch_id: int, pairs: Iterable[Pair]) -> Jo
     wanted = tuple(pairs)
 
     def work(job: Job[UndoResult]) -> UndoResult:
-        return _when_free(
+        done = _when_free(
             job, lambda: undoing.undo(store, actor, batch_id, wanted, job.tell, timeout=0)
         )
+        disclosure.prepare(store.snapshots, done.snapshots, SOURCE)
+        return done
 
     job = Job("undo", _UNDO_S, work, about=actor.id)
     _board.put(_place(store), [_batch_key(batch_id)], cast(Job[object], job))

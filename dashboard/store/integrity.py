@@ -18,6 +18,7 @@ from dashboard.store import database, erasures, images, persons
 from dashboard.store.engine import COLUMNS
 from dashboard.store.model import BatchState, Pair, Progress
 from dashboard.store.publish import committed_batches, pairs_hash, quiet, read_pieces, rolled
+from dashboard.store.snapshots import BESIDE
 from dashboard.store.store import RESTORE_PENDING, Store
 from dashboard.store.tables import (
     access_grant,
@@ -388,7 +389,11 @@ def _leftovers(context: _Context) -> Iterator[Problem]:
         path.relative_to(directory).as_posix()
         for path in [
             *context.store.scratch.iterdir(),
-            *(path for path in (directory / "snapshots").iterdir() if path.name not in known),
+            *(
+                path
+                for path in (directory / "snapshots").iterdir()
+                if path.name.removesuffix(BESIDE) not in known
+            ),
             *directory.glob("restoring-*/"),
             *directory.glob(RESTORE_PENDING),
         ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 from bisect import bisect_left, bisect_right
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -31,7 +33,12 @@ _KEY = ("source", "numerator_measure", "denominator_measure")
 _NUMBERS = (
     "numerator", "denominator", "reporting", "expected", "own_numerator", "own_denominator",
 )  # fmt: skip
+_TYPES = {"reporting": pa.int64(), "expected": pa.int64()}
 _TEMPORARY = ".part"
+BESIDE = ".beside"
+"""Added to a file's name for what is kept beside it: it follows from the values, goes with them."""
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +90,7 @@ class Snapshots:
             if found is not None:
                 self._siblings.move_to_end(key)
                 return found
-        made = _by_pair(self._rows(snapshot, parent_id))
+        made = _by_pair(self._rows(snapshot, parent_id, coded=True))
         with self._lock:
             self._siblings[key] = made
             while len(self._siblings) > _REMEMBERED:
@@ -124,13 +131,18 @@ class Snapshots:
         }
         return {pair: found.get(pair, frame.iloc[:0][columns]) for pair in pairs}
 
-    def _rows(self, snapshot: Snapshot, parent_id: str) -> pa.Table:
+    def _rows(self, snapshot: Snapshot, parent_id: str, coded: bool = False) -> pa.Table:
+        """Rows of one parent; its texts as codes if wanted, which is much faster to read."""
         index = self._index(snapshot)
         wanted = range(bisect_left(index.last, parent_id), bisect_right(index.first, parent_id))
         if not wanted:
             return index.metadata.schema.to_arrow_schema().empty_table()
         try:
-            with pq.ParquetFile(self._directory / snapshot.file, metadata=index.metadata) as file:
+            with pq.ParquetFile(
+                self._directory / snapshot.file,
+                metadata=index.metadata,
+                read_dictionary=[*_KEY, "place_id"] if coded else None,
+            ) as file:
                 rows = file.read_row_groups(list(wanted), use_threads=False)
         except FileNotFoundError as error:
             raise _gone(snapshot) from error
@@ -160,34 +172,86 @@ class Snapshots:
                 self._indexes.popitem(last=False)
         return index
 
+    def rows(self, snapshot: Snapshot) -> int:
+        """How many rows a month has."""
+        return int(self._index(snapshot).metadata.num_rows)
+
+    def beside(self, snapshot: Snapshot) -> pa.Table | None:
+        """What was kept beside a month's file; None where there is nothing, or nothing whole."""
+        try:
+            return pq.read_table(
+                self._beside(snapshot.file), use_threads=False, page_checksum_verification=True
+            )
+        except FileNotFoundError:
+            return None
+        except (OSError, pa.ArrowException) as error:
+            _log.warning("what lies beside %s cannot be read: %s", snapshot.file, error)
+            return None
+
+    def put_beside(self, snapshot: Snapshot, derived: pa.Table) -> None:
+        """Keep what follows from a month's values, whole or not at all, until the file goes.
+
+        It can always be made again: where it cannot be written, nothing is kept.
+        """
+        place = self._beside(snapshot.file)
+        part = place.with_name(f"{place.name}.{secrets.token_hex(4)}{_TEMPORARY}")
+        try:
+            with part.open("wb") as file:
+                pq.write_table(derived, file, compression="zstd", write_page_checksum=True)
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(place)
+        except OSError as error:
+            part.unlink(missing_ok=True)
+            _log.warning("%s cannot be written: %s", place.name, error)
+
+    def _beside(self, file: str) -> Path:
+        return self._directory / (file + BESIDE)
+
     def remove_except(self, files: Collection[str]) -> None:
-        """Delete every file that is not in ``files``, temporary ones too."""
+        """Delete every file that is not in ``files``, what lay beside it and temporary ones too."""
         if self._directory.is_dir():
             for path in self._directory.iterdir():
-                if path.name not in files and path.suffix in (".parquet", _TEMPORARY):
+                kept = path.name.removesuffix(BESIDE) in files
+                if not kept and path.suffix in (".parquet", BESIDE, _TEMPORARY):
                     path.unlink(missing_ok=True)
 
     def remove(self, files: Collection[str]) -> None:
-        """Delete files by name."""
+        """Delete files by name, and what lies beside them."""
         for name in files:
             (self._directory / name).unlink(missing_ok=True)
+            self._beside(name).unlink(missing_ok=True)
 
 
 def _by_pair(rows: pa.Table) -> Siblings:
     """Split rows by source and pair, each as arrays."""
-    places = rows["place_id"].to_pylist()
-    positions: dict[tuple[str, str, str], list[int]] = {}
-    names = (rows[name].to_pylist() for name in _KEY)
-    for position, key in enumerate(zip(*names, strict=True)):
-        positions.setdefault(key, []).append(position)
-    numbers = [rows[name].to_numpy() for name in _NUMBERS]
-    return {
-        (source, Pair(top, bottom)): PairValues(
-            {places[position]: at for at, position in enumerate(chosen)},
-            *(column[chosen] for column in numbers),
+    if not len(rows):
+        return {}
+    coded = [rows[name].combine_chunks().dictionary_encode() for name in _KEY]
+    names = [column.dictionary.to_pylist() for column in coded]
+    kinds = np.zeros(len(rows), dtype=np.int64)
+    for column, known in zip(coded, names, strict=True):
+        kinds = kinds * len(known) + column.indices.to_numpy()
+    order = np.argsort(kinds, kind="stable")
+    found, starts = np.unique(kinds[order], return_index=True)
+    place = rows["place_id"].combine_chunks().dictionary_encode()
+    places, where = place.dictionary.to_pylist(), place.indices.to_numpy()
+    # DuckDB counts in 38 digits, which NumPy would take for objects.
+    numbers = [rows[name].cast(_TYPES.get(name, pa.float64())).to_numpy() for name in _NUMBERS]
+    # Most pairs have the same places: one mapping serves them all.
+    positions: dict[bytes, dict[str, int]] = {}
+    siblings: dict[tuple[str, Pair], PairValues] = {}
+    for kind, chosen in zip(found.tolist(), np.split(order, starts[1:]), strict=True):
+        rest, bottom = divmod(kind, len(names[2]))
+        source, top = divmod(rest, len(names[1]))
+        theirs = where[chosen]
+        at = positions.get(key := theirs.tobytes())
+        if at is None:
+            at = positions[key] = {places[one]: row for row, one in enumerate(theirs.tolist())}
+        siblings[names[0][source], Pair(names[1][top], names[2][bottom])] = PairValues(
+            at, *(column[chosen] for column in numbers)
         )
-        for (source, top, bottom), chosen in positions.items()
-    }
+    return siblings
 
 
 def _frame(rows: pa.Table) -> pd.DataFrame:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from datetime import date
 from functools import cache, cached_property
 from itertools import islice
@@ -39,7 +39,6 @@ from dashboard.store.facts import Facts
 from dashboard.store.model import (
     Batch,
     BatchState,
-    Pair,
     PairValues,
     Shape,
     Siblings,
@@ -421,13 +420,13 @@ class Unit:
         return {pair: _only(values, seen) for pair, values in found.items()}
 
     @property
-    def wholes(self) -> Callable[[Snapshot, str, Collection[Pair]], dict[Pair, pd.DataFrame]]:
-        """``Snapshots.wholes``, which knows no scope.
+    def whole(self) -> Snapshots:
+        """The published values, which know no scope.
 
         What small counts are left out is decided on the whole tree, so that two who see different
         parts of it cannot put theirs together. Nothing of it may be shown.
         """
-        return self._snapshots.wholes
+        return self._snapshots
 
     def value_of(self, published: Snapshot, of: Place) -> pd.DataFrame:
         """The rows of one place, columns as ``values``."""

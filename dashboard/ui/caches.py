@@ -69,6 +69,7 @@ def configure(settings: Settings) -> None:
         _scenes,
         _profiles,
         _sites,
+        _indicators,
         _doubts,
         _answers,
         _outlines,

@@ -13,7 +13,7 @@ import shapely
 
 from dashboard.access import SYSTEM
 from dashboard.intake.service import load_file, load_files
-from dashboard.store import Store
+from dashboard.store import Store, integrity
 from dashboard.store.model import Pair
 from loaders.model import ImportReport, Request
 
@@ -124,6 +124,17 @@ def test_the_same_files_again_change_nothing(
     assert not any(report.has_errors for report in again)
     with store.unit(SYSTEM) as unit:
         assert unit.status() == before
+
+
+def test_a_load_works_out_what_is_left_out_of_its_months(
+    store: Store, places_file: Path, october: Path
+) -> None:
+    load_files(store, SYSTEM, [places_file, october], ASK, PAIRS)
+    with store.unit(SYSTEM) as unit:
+        published = [unit.snapshot(month) for month in unit.months()]
+    assert published
+    assert all(store.snapshots.beside(snapshot) is not None for snapshot in published)
+    assert not integrity.check(store, SYSTEM).problems
 
 
 def test_a_dry_run_writes_nothing(store: Store, places_file: Path, october: Path) -> None:

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from dashboard.store.engine import COLUMNS
-from dashboard.store.snapshots import ROW_GROUP, Snapshots
+from dashboard.store.snapshots import BESIDE, ROW_GROUP, Snapshots
 from geodata.errors import DudaoError
 
 PARENTS = 300
@@ -53,6 +53,33 @@ def test_a_view_is_its_children_wherever_they_lie(tmp_path: Path) -> None:
         seen += CHILDREN
     for absent in ("", "A", "T00001x", "Z"):
         assert snapshots.values(snapshot, absent).empty
+
+
+def test_siblings_are_the_rows_of_each_pair_whatever_places_it_has(tmp_path: Path) -> None:
+    snapshots = Snapshots(tmp_path)
+    plain = rows(3).drop_columns(["source", "numerator_measure", "reporting"])
+    count = len(plain)
+    mixed = plain.append_column(
+        "source", [["reported" if at % 5 else "checked" for at in range(count)]]
+    )
+    mixed = mixed.append_column("numerator_measure", [[f"m{at % 3}" for at in range(count)]])
+    # As the engine's sums come: 38 digits.
+    ones = pa.array([1] * count).cast(pa.decimal128(38, 0))
+    snapshot = snapshots.write("2026-10", 1, mixed.append_column("reporting", ones))
+    for parent in ("T00000", "T00001", "T00002"):
+        frame, found = snapshots.values(snapshot, parent), snapshots.siblings(snapshot, parent)
+        grouped = dict(iter(frame.groupby(["source", "numerator_measure", "denominator_measure"])))
+        assert {(source, *(pair.numerator, pair.denominator)) for source, pair in found} == set(
+            grouped
+        )
+        for (source, pair), values in found.items():
+            part = grouped[source, pair.numerator, pair.denominator]
+            assert list(values.at) == list(part["place_id"])
+            assert list(values.at.values()) == list(range(len(part)))
+            assert values.numerator.tolist() == part["numerator"].tolist()
+            assert values.reporting.dtype == np.int64 and set(values.reporting) == {1}
+            assert np.isnan(values.own_numerator).all() and values.own_numerator.dtype == float
+    assert snapshots.siblings(snapshot, "T99999") == {} == snapshots.siblings(snapshot, "")
 
 
 def test_only_row_groups_that_can_hold_the_parent_are_read(
@@ -100,6 +127,51 @@ def test_files_nobody_points_to_are_removed(tmp_path: Path) -> None:
     with pytest.raises(DudaoError) as caught:
         snapshots.values(lost, "T00000")
     assert caught.value.code == "SNAPSHOT_GONE"
+
+
+DERIVED = pa.table({"layer": ["a"], "places": [[f"V{number}" for number in range(5_000)]]})
+
+
+def test_what_lies_beside_a_month_goes_with_it(tmp_path: Path) -> None:
+    snapshots = Snapshots(tmp_path)
+    written = [snapshots.write("2026-10", version, rows(2)) for version in (1, 2, 3)]
+    assert snapshots.beside(written[0]) is None
+    for snapshot in written:
+        snapshots.put_beside(snapshot, DERIVED)
+        assert snapshots.beside(snapshot).equals(DERIVED)
+    snapshots.remove([written[0].file])
+    snapshots.remove_except({written[2].file})
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == [written[2].file, written[2].file + BESIDE]
+
+
+@pytest.mark.parametrize("damage", ["short", "flipped", "empty"])
+def test_what_lies_beside_is_read_whole_or_not_at_all(
+    tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    snapshots = Snapshots(tmp_path)
+    snapshot = snapshots.write("2026-10", 1, rows(2))
+    snapshots.put_beside(snapshot, DERIVED)
+    path = tmp_path / (snapshot.file + BESIDE)
+    body = bytearray(path.read_bytes())
+    if damage == "flipped":
+        body[len(body) // 3] ^= 0xFF
+    path.write_bytes({"short": body[:-40], "flipped": body, "empty": b""}[damage])
+    assert snapshots.beside(snapshot) is None
+    assert path.name.removesuffix(BESIDE) in caplog.text
+    snapshots.put_beside(snapshot, DERIVED)
+    assert snapshots.beside(snapshot).equals(DERIVED)
+
+
+def test_what_cannot_be_kept_beside_is_no_failure(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    snapshots = Snapshots(tmp_path)
+    snapshot = snapshots.write("2026-10", 1, rows(2))
+    (tmp_path / (snapshot.file + BESIDE)).mkdir()
+    snapshots.put_beside(snapshot, DERIVED)
+    assert "cannot be written" in caplog.text
+    assert not list(tmp_path.glob("*.part"))
 
 
 def test_a_write_that_fails_leaves_no_file(tmp_path: Path) -> None:

@@ -1,0 +1,148 @@
+"""What is left out of a month is kept beside its values, and made anew by other rules."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from dashboard.access import SYSTEM
+from dashboard.coverage import disclosure, registry, service
+from dashboard.coverage.model import Layer, Status
+from dashboard.store import Store
+from dashboard.store.commit import commit
+from dashboard.store.model import Change, Snapshot
+from dashboard.store.snapshots import BESIDE
+from tests.coverage.conftest import county_places
+
+MONTH = "2026-10"
+LAYER = "hypertension_management"
+PROTECTED = [one for one in registry.layers().values() if one.protected]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    """Two of 41 patients are managed in one village; HIV patients are few everywhere."""
+    opened = Store.open(tmp_path)
+    frame, shapes = county_places()
+    commit(
+        opened, SYSTEM, Change(dataset="places", frame=frame, geometries=shapes), registry.pairs()
+    )
+    rows = [
+        (f"T{t}V{v}", MONTH, measure, float(value))
+        for t in range(2)
+        for v in range(4)
+        for measure, value in (
+            ("hypertension_known", 40 + v),
+            ("hypertension_managed", 2 if (t, v) == (0, 1) else 20 + v),
+            ("hiv_patients", 9),
+            ("hiv_treated", 6 + v % 2),
+        )
+    ]
+    figures = pd.DataFrame(rows, columns=["place_id", "month", "measure", "value"])
+    commit(
+        opened,
+        SYSTEM,
+        Change(dataset="figures", frame=figures.assign(source="reported")),
+        registry.pairs(),
+    )
+    disclosure._left_out.clear()
+    yield opened
+    disclosure._left_out.clear()
+    opened.close()
+
+
+def published(store: Store) -> Snapshot:
+    with store.unit(SYSTEM) as unit:
+        return unit.snapshot(MONTH)
+
+
+def hidden(store: Store, layer_id: str = LAYER) -> frozenset[str]:
+    disclosure._left_out.clear()
+    return disclosure.left_out(
+        store.snapshots, published(store), service.SOURCE, registry.layer(layer_id)
+    )
+
+
+def directly(store: Store, layer: Layer) -> frozenset[str]:
+    frames = store.snapshots.wholes(
+        published(store), service.SOURCE, [disclosure._pair(one) for one in PROTECTED]
+    )
+    mates = disclosure.together(layer, PROTECTED)
+    return frozenset(disclosure.pattern(frames, MONTH, mates, disclosure.INSIDE))
+
+
+def beside(store: Store) -> Path:
+    return store.directory / "snapshots" / (published(store).file + BESIDE)
+
+
+def test_what_is_kept_is_what_the_rules_say(store: Store) -> None:
+    disclosure.prepare(store.snapshots, [published(store)], service.SOURCE)
+    for layer in PROTECTED:
+        assert hidden(store, layer.id) == directly(store, layer), layer.id
+    assert "T0V1" in hidden(store) and len(hidden(store)) >= 2
+    assert hidden(store, "hiv_treated_share")
+
+
+def test_layers_read_apart_say_the_same(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(disclosure, "_ROWS_AT_ONCE", 0)
+    for layer in PROTECTED:
+        assert hidden(store, layer.id) == directly(store, layer), layer.id
+
+
+def test_a_prepared_month_is_not_searched_again(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disclosure.prepare(store.snapshots, [published(store)], service.SOURCE)
+    expected = hidden(store)
+    monkeypatch.setattr(store.snapshots, "wholes", None)
+    assert hidden(store) == expected
+    with store.unit(SYSTEM) as unit:
+        (point,) = service.trend(unit, "T0V1", LAYER)
+    assert point.status is Status.SUPPRESSED and point.numerator is None
+
+
+def test_other_rules_make_it_anew(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    disclosure.prepare(store.snapshots, [published(store)], service.SOURCE)
+    assert "T0V1" in hidden(store)
+    before = beside(store).read_bytes()
+    # One more layer is protected: what is kept does not know it.
+    layers = registry.layers()
+    more = {
+        key: dataclasses.replace(one, protected=True) if key == "contract_coverage" else one
+        for key, one in layers.items()
+    }
+    monkeypatch.setattr(disclosure.registry, "layers", lambda: more)
+    assert hidden(store, "contract_coverage") == frozenset()
+    changed = beside(store).read_bytes()
+    assert changed != before
+    monkeypatch.setattr(disclosure, "INSIDE", 50)
+    assert hidden(store) > {"T0V1"}
+    assert beside(store).read_bytes() != changed
+
+
+def test_damage_hides_no_less(store: Store) -> None:
+    disclosure.prepare(store.snapshots, [published(store)], service.SOURCE)
+    expected = hidden(store)
+    beside(store).write_bytes(beside(store).read_bytes()[:-30])
+    assert hidden(store) == expected != frozenset()
+
+
+def test_a_month_that_cannot_be_judged_holds_no_load_up(
+    store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    wholes = store.snapshots.wholes
+
+    def damaged(*asked: object) -> object:
+        found = wholes(*asked)  # type: ignore[arg-type]
+        for frame in found.values():
+            frame.loc[frame["place_id"] == "T0", "numerator"] += 1
+        return found
+
+    monkeypatch.setattr(store.snapshots, "wholes", damaged)
+    disclosure.prepare(store.snapshots, [published(store)], service.SOURCE)
+    assert "各级合计不一致" in caplog.text
+    assert not beside(store).exists()
