@@ -116,11 +116,19 @@ class Screen:
 
     def hover_place(self, place_id: str) -> None:
         """Point at a place as a hand does: Leaflet looks at the mouse once in 32 ms and drops the
-        moves between, so the last of several moves comes after a pause."""
-        x, y = self.point_of(place_id)
-        self.page.mouse.move(x, y)
-        self.page.wait_for_timeout(100)
-        self.page.mouse.move(x + 1, y)
+        moves between, and the map may still be moving into its bounds. A hand that sees no label
+        moves on and comes back."""
+        tip = self.frame.locator(".dudao-tip")
+        for _ in range(10):
+            x, y = self.point_of(place_id)
+            self.page.mouse.move(x, y)
+            self.page.wait_for_timeout(100)
+            self.page.mouse.move(x + 1, y)
+            self.page.wait_for_timeout(200)
+            if tip.count():
+                return
+            self.page.mouse.move(1, 1)
+            self.page.wait_for_timeout(200)
 
     def widest_without_clinic(self) -> str:
         """The drawn village with most room around its middle among those without a clinic."""
