@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from loaders.registry import Measure
+from loaders.registry import Column, Measure
 from loaders.table import Flags, Rows
 
 Floats = NDArray[np.float64]
@@ -60,8 +61,10 @@ class Bounds:
     outside: Flags
 
 
-def bounds(values: Floats, measure: NDArray[np.int32], measures: list[Measure]) -> Bounds:
-    """Compare figures with their measures' bounds; NaN is never wrong.
+def bounds(
+    values: Floats, measure: NDArray[np.int32], measures: Sequence[Measure | Column]
+) -> Bounds:
+    """Compare figures with the bounds declared for them; NaN is never wrong.
 
     Args:
         measure: index into ``measures``, one a row.
@@ -92,3 +95,15 @@ def pair_up(rows: Rows, others: Rows, keys: Keys) -> Pairing:
     sorted_keys = keys[order]
     at = np.minimum(np.searchsorted(sorted_keys, keys[rows]), len(order) - 1)
     return Pairing(rows, np.where(sorted_keys[at] == keys[rows], order[at], -1))
+
+
+_YUAN_PER_WAN = 10_000
+_ABOUT = 5
+"""A sum this many times more or less than 10,000 times last month's is still taken for yuan."""
+
+
+def yuan_for_wan(values: Floats, before: Floats) -> Rows:
+    """Positions of sums that are about 10,000 times those of the month before."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        times = values / before / _YUAN_PER_WAN
+    return np.flatnonzero((times >= 1 / _ABOUT) & (times <= _ABOUT) & np.isfinite(times))

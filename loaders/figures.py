@@ -565,9 +565,6 @@ def _report_parts(
 
 
 MONEY = "万元"
-_YUAN_PER_WAN = 10_000
-_ABOUT = 5
-"""A sum this many times more or less than 10,000 times last month's is still taken for yuan."""
 
 
 def _check_money(rows: FileRows, facts: _Facts, stored: KnownPlaces, known: Known) -> None:
@@ -596,9 +593,7 @@ def _check_money(rows: FileRows, facts: _Facts, stored: KnownPlaces, known: Know
     # What the file says of last month takes the stored figure's place.
     last = pd.concat([own, held[[*key, "value"]]] if len(held) else [own]).drop_duplicates(key)
     was = before[key].merge(last, on=key, how="left")["value"].to_numpy(np.float64)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        times = own["value"].to_numpy() / was / _YUAN_PER_WAN
-    odd = np.flatnonzero((times >= 1 / _ABOUT) & (times <= _ABOUT) & np.isfinite(times))
+    odd = checks.yuan_for_wan(own["value"].to_numpy(np.float64), was)
     if len(odd) == 0:
         return
     found = at[odd]

@@ -303,8 +303,14 @@ def choose(
     """
     maps = {name: read_as(table, one) for name, one in registry.datasets().items()}
     whole = {name: one for name, one in maps.items() if not one.missing}
+    if table.geometries is None:
+        record, others = _record(whole)
+        if others is not None:
+            return None, others
+        if record is not None:
+            return record, None
     if "persons" in whole:
-        # No other file carries names beside identity numbers.
+        # No other file of these carries names beside identity numbers.
         return whole["persons"], None
     if table.geometries is not None:
         whole.pop("figures", None)
@@ -323,6 +329,21 @@ def choose(
             return figures, None
         return None, (places, figures)
     return figures or places, None
+
+
+def _record(
+    whole: Mapping[str, ColumnMap],
+) -> tuple[ColumnMap | None, tuple[ColumnMap, ColumnMap] | None]:
+    """The records a table is, when more of its columns mean something as these than otherwise."""
+    ranked = sorted(whole.values(), key=lambda one: -one.matched)
+    if not ranked or not ranked[0].dataset.record:
+        return None, None
+    best = [one for one in ranked if one.matched == ranked[0].matched]
+    if len(best) == 1:
+        return best[0], None
+    if all(one.dataset.record for one in best):
+        return None, (best[0], best[1])
+    return None, None
 
 
 def nearest(table: Table) -> ColumnMap | None:

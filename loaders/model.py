@@ -16,6 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from loaders.masking import mask_text
+from loaders.registry import record_datasets
 from loaders.table import Table
 
 PLACE_COLUMNS = ("id", "name", "level", "parent_id", "path", "valid_from", "valid_to")
@@ -347,7 +348,7 @@ class Request:
     """What the person said about a file; every field None or empty when unsaid.
 
     Attributes:
-        dataset: ``places``, ``institutions``, ``figures`` or ``persons``.
+        dataset: a key of ``loaders.registry.datasets()``.
         month: ``YYYY-MM``, the month of a wide file without a month column.
         crs: what ``geodata.crs.CoordinateSystem.parse`` reads.
         confirmed: (written name, written parent name or None) -> place id the person confirmed.
@@ -373,6 +374,10 @@ def _no_figures(
     return pd.DataFrame(columns=list(FIGURE_COLUMNS))
 
 
+def _no_records(dataset: str, column: str, values: Sequence[str]) -> pd.DataFrame:
+    return record_datasets()[dataset].empty_frame()
+
+
 def _no_register(id_numbers: Sequence[str]) -> Sequence[tuple[str, str]]:
     return [("", "") for _ in id_numbers]
 
@@ -391,6 +396,8 @@ class Known:
         persons: normalised identity numbers -> (key, state) of each; state is ``erased``,
             ``elsewhere`` (held where the person who loads may not load) or empty. Without a
             register keys are empty, and such rows cannot be committed.
+        records: (dataset of records, one of its canonical columns, values) -> the stored rows with
+            one of these values, in canonical columns.
         state: number of the state all this is from, for who commits what was checked; None: none.
     """
 
@@ -399,6 +406,7 @@ class Known:
     figures: Callable[[Sequence[str], Sequence[str], Sequence[str]], pd.DataFrame] = _no_figures
     shapes: Callable[[Sequence[str]], Mapping[str, Any]] | None = None
     persons: Callable[[Sequence[str]], Sequence[tuple[str, str]]] = _no_register
+    records: Callable[[str, str, Sequence[str]], pd.DataFrame] = _no_records
     state: int | None = None
 
     @classmethod

@@ -55,7 +55,7 @@ def prepare_persons(
     """Check all persons at once and return the valid rows."""
     rows = FileRows(maps, report)
     places = match_places(rows, KnownPlaces(known.places), request, "place_name", "parent_name")
-    numbers = _numbers(rows)
+    numbers = numbers_of(rows)
     names = _names(rows)
     phones = _phones(rows)
     frame = pd.DataFrame(
@@ -70,7 +70,7 @@ def prepare_persons(
     _compare_sex(rows, numbers)
     _compare_birth(rows, numbers)
     keep = _check_repeats(rows, frame)
-    keys = _keys(rows, numbers, known, keep)
+    keys = keys_of(rows, numbers, known, keep)
     sexes, years = zip(*map(_of_number, numbers.tolist()), strict=True)
     found = pd.DataFrame(
         {
@@ -148,7 +148,7 @@ def _flag_words(
     rows.flag(code, at, column, value=shown[cells.codes[at]])
 
 
-def _numbers(rows: FileRows) -> Words:
+def numbers_of(rows: FileRows) -> Words:
     """The valid identity numbers, empty where there is none."""
     column = rows.columns["id_number"]
     blank = parse.blanks(column.words)
@@ -307,7 +307,7 @@ def _said(differ: dict[str, Flags], index: int, mark: str) -> Words:
     return words
 
 
-def _keys(rows: FileRows, numbers: Words, known: Known, keep: Flags) -> Words:
+def keys_of(rows: FileRows, numbers: Words, known: Known, keep: Flags) -> Words:
     """The key of each row; rows of persons who may not be loaded are reported or left out."""
     keys = np.full(len(numbers), "", dtype=object)
     at: Rows = np.flatnonzero(numbers != "")

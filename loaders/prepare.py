@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from geodata.errors import DudaoError
-from loaders import figures, institutions, persons, places, registry
+from loaders import figures, institutions, persons, places, records, registry
 from loaders.headers import inspect_sheet, locate
 from loaders.issues import CODES, make
 from loaders.mapping import ColumnMap, choose, nearest, read_as, vocabulary
@@ -140,7 +140,11 @@ def _load(
     if blocked or not maps:
         # With a column missing, twice or in another unit no row can be trusted.
         report.rows_read = report.rows_rejected = sum(len(one.table) for one in maps)
-        return _Loaded(dataset, _EMPTY_FRAMES[dataset]())
+        empty = _EMPTY_FRAMES.get(dataset)
+        declared = registry.datasets()[dataset]
+        return _Loaded(dataset, declared.empty_frame() if empty is None else empty())
+    if maps[0].dataset.record:
+        return _Loaded(dataset, records.prepare_records(maps, known, request, report))
     if dataset == "figures":
         return _Loaded(dataset, figures.prepare_figures(maps, known, request, report))
     if dataset == "institutions":
