@@ -31,8 +31,13 @@ def remove_uploads(store: Store) -> int:
 
 
 def _may_hold_persons(path: Path) -> bool:
-    wanted = datasets()["persons"].columns["id_number"]
-    words = {fold(word) for word in (wanted.id, *wanted.aliases)}
+    words = {
+        fold(word)
+        for dataset in datasets().values()
+        for column in dataset.columns.values()
+        if column.kind == "id_number"
+        for word in (column.id, *column.aliases)
+    }
     try:
         sheets = inspect(path)
     except DudaoError:

@@ -18,8 +18,9 @@ from loaders.masking import mask_text
 from loaders.model import Known, Prepared, Request
 from loaders.prepare import prepare
 from loaders.readers import Stop
+from loaders.registry import record_datasets
 
-ORDER = ("places", "institutions", "figures", "persons")
+ORDER = ("places", "institutions", "figures", "persons", *record_datasets())
 """Datasets in the order they need each other."""
 
 

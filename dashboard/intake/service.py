@@ -136,6 +136,7 @@ def known(store: Store, actor: Actor) -> Known:
         figures=_figures(store, actor),
         shapes=_shapes(store, actor),
         persons=register_of(store, actor),
+        records=_records(store, actor),
         state=state,
     )
 
@@ -150,6 +151,14 @@ def _figures(
             return unit.figures(place_ids, months, measures)
 
     return figures
+
+
+def _records(store: Store, actor: Actor) -> Callable[[str, str, Sequence[str]], pd.DataFrame]:
+    def records(dataset: str, column: str, values: Sequence[str]) -> pd.DataFrame:
+        with store.unit(actor, "data.check") as unit:
+            return unit.records(dataset, column, values)
+
+    return records
 
 
 def _shapes(store: Store, actor: Actor) -> Callable[[Sequence[str]], Mapping[str, Any]]:

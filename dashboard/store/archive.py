@@ -29,7 +29,7 @@ _ARMOURED_MARK = b"-----BEGIN AGE ENCRYPTED FILE-----"
 _PIECE = 1 << 20
 _REASON = 200
 _PART = re.compile(r"[A-Za-z0-9_.=-]+")
-_ROOMS = frozenset({"tables", "observations", "snapshots", "keys"})
+_ROOMS = frozenset({"tables", "observations", "records", "snapshots", "keys"})
 
 
 @dataclass(frozen=True, slots=True)

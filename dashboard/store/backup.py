@@ -36,7 +36,7 @@ MAKE, RESTORE = "backup.make", "backup.restore"
 _STAGING = "backup-"
 _INCOMING = "restoring-"
 _REPLACED = "replaced-"
-_FILES = ("observations", "snapshots", "store_id")
+_FILES = ("observations", "records", "snapshots", "store_id")
 _LEAVING_S = 2.0
 """How long a closed connection may still be listed."""
 
@@ -119,6 +119,8 @@ def backup(
                 _pin(store.directory / "snapshots" / name, staging / "snapshots" / name)
             for path in store.facts.files():
                 _pin(path, staging / "observations" / path.relative_to(store.facts.directory))
+            for path, place in store.records.files().items():
+                _pin(path, staging / "records" / place)
         tell("正在写出数据表")
         try:
             manifest = dump.save(connection, staging, whole=True)
@@ -318,7 +320,7 @@ class _Target:
             DudaoError: RESTORE_NOT_EMPTY, RESTORE_NOT_WHOLE.
             SystemProblem: RESTORE_IN_USE.
         """
-        full = any((self._directory / name).is_dir() for name in ("observations",))
+        full = any((self._directory / name).is_dir() for name in ("observations", "records"))
         if self._postgres or self._file.exists():
             with database.reading(self._engine, EVERYTHING, EVERYTHING) as connection:
                 full = full or not images.empty(connection)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import Any
@@ -76,6 +76,7 @@ from dashboard.store.tables import (
 from dashboard.store.unit import ROOT, Unit, frame, with_dates
 from geodata.errors import DudaoError
 from geodata.model import Level
+from loaders.registry import record_datasets
 
 LOADING = {"places": "data.load_places"}
 """The action a dataset's load is, where it is not ``data.load``."""
@@ -135,7 +136,7 @@ def commit(
                 if current_state(connection) != checked_against:
                     raise StaleCheck
         tell("正在与已有数据比较")
-        plan = PLANNERS[change.dataset](store, actor, change, tell)
+        plan = planner(change.dataset)(store, actor, change, tell)
         unchanged = len(change.frame) - plan.changed
         if plan.changed == 0:
             return CommitResult(batch=None, changed=0, unchanged=unchanged)
@@ -144,6 +145,11 @@ def commit(
             tell(f"正在写入 {plan.changed:,} 行数据")
             numbers = pa.repeat(pa.scalar(number, SCHEMA.field("batch").type), len(plan.facts))
             store.facts.append(plan.facts.append_column("batch", numbers))
+        if plan.records is not None:
+            tell(f"正在写入 {plan.changed:,} 行数据")
+            ledger = store.records.ledgers[change.dataset]
+            numbers = pa.repeat(pa.scalar(number, pa.int64()), len(plan.records))
+            ledger.append(plan.records.append_column("batch", numbers))
         made = roll_up(store, plan.months, tuple(pairs), plan.tree, tell, with_batch=number)
         tell("正在发布")
         details = {
@@ -158,7 +164,9 @@ def commit(
         state, doomed = _promote(store, plan, number, made, told)
         store.snapshots.remove(doomed)
         if plan.facts is not None:
-            store.facts.tidy(plan.months)
+            store.facts.tidy()
+        if plan.records is not None:
+            store.records.ledgers[change.dataset].tidy()
     return CommitResult(
         batch=number,
         changed=plan.changed,
@@ -227,6 +235,7 @@ class _Plan:
     reported: list[str] = field(default_factory=list)
     """Months the file itself brought figures for."""
     facts: pa.Table | None = None
+    records: pa.Table | None = None
     tree: pd.DataFrame | None = None
     """Places after the change, when it changes them."""
     delete_places: pd.DataFrame | None = None
@@ -241,7 +250,7 @@ class _Plan:
     @property
     def changes_places(self) -> bool:
         """Whether places, boundaries or institutions change."""
-        return self.facts is None and self.persons is None
+        return self.facts is None and self.records is None and self.persons is None
 
 
 def _plan_figures(store: Store, actor: Actor, change: Change, _tell: Progress) -> _Plan:
@@ -317,6 +326,53 @@ def _plan_persons(store: Store, actor: Actor, change: Change, _tell: Progress) -
             path = _known_places(unit, change.frame["place_id"], "PERSONS_INVALID")
     changes = persons.plan(store, actor, change)
     return _Plan(len(changes.rows), months=[], persons=changes, path=path)
+
+
+def _plan_records(store: Store, actor: Actor, change: Change, _tell: Progress) -> _Plan:
+    dataset = record_datasets()[change.dataset]
+    rows, ledger = change.frame, store.records.ledgers[change.dataset]
+    key = list(dataset.canonical_key)
+    if rows[[*key, "place_id"]].isna().any().any() or rows.duplicated(key).any():
+        raise DudaoError("RECORDS_INVALID", "记录中有空的或重复的键。", "请补全或删去这些行。")
+    # Who may load here and who may see persons here are not the same: records of persons take both.
+    for action_id in ("data.load", *(["persons.view"] if dataset.of_persons else [])):
+        with store.unit(actor, action_id) as unit:
+            path = _known_places(unit, rows["place_id"], "RECORDS_INVALID")
+            counties = unit.counties(rows["place_id"])
+            committed = unit.committed()
+    incoming = store.records.stored(dataset, rows, rows["place_id"].map(counties))
+    months = set(incoming["month"].to_pylist())
+    with Engine(store.scratch) as engine:
+        found = engine.changed_records(
+            dataset, incoming, ledger.pieces(committed, month=months), committed
+        )
+    with store.unit(actor, "data.load") as unit:
+        held = set(found.replaced["place_id"].to_pylist())
+        if held - unit.known_ids(held):
+            raise DudaoError(
+                "RECORDS_ELSEWHERE",
+                f"有 {len(held - unit.known_ids(held))} 个村的记录已登记在您无权导入的地区。",
+                "请由上级有权限的人员导入，或核对人员与户编号。",
+            )
+    changed = sorted({*found.changed["month"].to_pylist(), *found.elsewhere["month"].to_pylist()})
+    with database.reading(store.engine, EVERYTHING) as connection:
+        reported = reported_months(connection)
+    own = changed if dataset.makes_months else changed[-1:] if not reported else []
+    return _Plan(
+        len(found.changed),
+        months=store.records.reaches(dataset, changed, {*reported, *own}),
+        reported=own,
+        records=pa.concat_tables([found.changed, _gone(found.elsewhere, found.changed.schema)]),
+        path=path,
+    )
+
+
+def _gone(keys: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Rows that say a record is not here any more."""
+    known = dict(zip(keys.column_names, keys.columns, strict=True))
+    known["gone"] = pa.repeat(pa.scalar(True), len(keys))
+    columns = [known.get(field.name, pa.nulls(len(keys), field.type)) for field in schema]
+    return pa.table(columns, schema=schema)
 
 
 def _known_places(unit: Unit, place_ids: pd.Series, code: str) -> str:
@@ -482,7 +538,9 @@ def _read_shapes(connection: Connection, wanted: pd.DataFrame) -> Geometries:
     return shapely.from_wkb(np.array([found[key] for key in keys], dtype=object))
 
 
-PLANNERS = {
+Planner = Callable[[Store, Actor, Change, Progress], _Plan]
+
+PLANNERS: dict[str, Planner] = {
     "places": _plan_places,
     "institutions": _plan_institutions,
     "figures": _plan_figures,
@@ -490,12 +548,17 @@ PLANNERS = {
 }
 
 
+def planner(dataset: str) -> Planner:
+    """What works out the change of a dataset: its own, or that of all records."""
+    return PLANNERS.get(dataset, _plan_records)
+
+
 # Writing
 
 
 def _open_batch(store: Store, actor: Actor, change: Change, plan: _Plan) -> int:
     """Register the batch before its facts are staged, so that what a crash leaves has a number."""
-    staged = store.facts.last_batch()
+    staged = max(store.facts.last_batch(), store.records.last_batch)
     with database.writing(store.engine) as connection:
         highest = connection.execute(select(func.max(batch.c.id))).scalar() or 0
         number = max(int(highest), staged) + 1

@@ -5,7 +5,10 @@ No SQL text and no engine's own function, so the same expression compiles to ano
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from calendar import monthrange
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,10 +21,13 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 from ibis import _
 
+from dashboard.store import counting
 from dashboard.store.facts import SCHEMA
 from dashboard.store.model import FIGURE_KEY, Pair
+from dashboard.store.records import Pieces
+from loaders.registry import Dataset
 
-FORMAT = 2
+FORMAT = 3
 """Raised whenever the values or columns of a snapshot change, so that old ones are made anew."""
 
 COLUMNS = (
@@ -187,6 +193,21 @@ def _differ(own: ir.Value, shown: ir.Value) -> ir.Value:
     return ((own - shown).abs() > _TOLERANCE * scale).fill_null(False)
 
 
+@dataclass(frozen=True, slots=True)
+class Replacing:
+    """What loading records would change.
+
+    Attributes:
+        changed: the incoming records that are new or differ.
+        replaced: the stored records they stand in place of.
+        elsewhere: key, county and month of where their keys ever stood in another partition.
+    """
+
+    changed: pa.Table
+    replaced: pa.Table
+    elsewhere: pa.Table
+
+
 class Engine:
     """DuckDB through ibis; spills below ``scratch`` (or the system's place) when memory is short.
 
@@ -210,17 +231,99 @@ class Engine:
         committed: Collection[int],
         tree: pd.DataFrame,
         pairs: Sequence[Pair],
+        counted: pa.Table | None = None,
     ) -> pa.Table:
-        """Run ``roll_up`` on stored rows; the result is sorted by month, then parent."""
+        """Run ``roll_up`` on stored rows; the result is sorted by month, then parent.
+
+        Args:
+            counted: what ``count`` found; it stands above figures of the same source in a file.
+        """
         measures, numbered = _numbered(pairs)
         duckdb = self._connection.con
         duckdb.register("observations", observations)
+        duckdb.register("counted", SCHEMA.empty_table() if counted is None else counted)
         duckdb.register("committed", _batches(committed))
         duckdb.register("tree", pa.Table.from_pandas(tree, schema=_TREE, preserve_index=False))
         duckdb.register("measures", measures)
         duckdb.register("pairs", numbered)
         depths = tuple(sorted(set(tree["depth"].tolist())))
         return duckdb.sql(compiled(depths)).to_arrow_table()
+
+    def count(
+        self,
+        pieces: Mapping[str, Pieces],
+        committed: Collection[int],
+        months: Sequence[str],
+    ) -> pa.Table:
+        """Count some months' figures from records: rows of observations, of no load.
+
+        Args:
+            pieces: the rows of every dataset that has any.
+        """
+        if not pieces:
+            return SCHEMA.empty_table()
+        duckdb = self._connection.con
+        for name, piece in pieces.items():
+            duckdb.register(f"{name}_once", piece.once)
+            duckdb.register(f"{name}_again", piece.again)
+        duckdb.register("committed", _batches(committed))
+        duckdb.register("months", _months(months))
+        found = duckdb.sql(counting.compiled(tuple(sorted(pieces)), "duckdb")).to_arrow_table()
+        numbers = pa.repeat(pa.scalar(_COUNTED, pa.int64()), len(found))
+        return found.append_column("batch", numbers).select(SCHEMA.names).cast(SCHEMA)
+
+    def records(
+        self,
+        dataset: Dataset,
+        pieces: Pieces,
+        committed: Collection[int],
+        column: str,
+        values: Collection[object],
+    ) -> pa.Table:
+        """The records that count and have one of some values in a column."""
+        rows = self._current(dataset, pieces, committed)
+        wanted = pa.table({column: pa.array(list(values), pieces.once.schema.field(column).type)})
+        return self._connection.to_pyarrow(rows.semi_join(ibis.memtable(wanted), column))
+
+    def changed_records(
+        self, dataset: Dataset, incoming: pa.Table, pieces: Pieces, committed: Collection[int]
+    ) -> Replacing:
+        """What of ``incoming`` is new or differs, and what it stands in place of."""
+        key = list(dataset.canonical_key)
+        rows = ibis.memtable(incoming)
+        stored = self._current(dataset, pieces, committed)
+        names = [name for name in incoming.column_names if name not in key]
+        joined = rows.left_join(
+            stored.mutate(held=True).rename({f"was_{name}": name for name in names}), key
+        )
+        differs = joined.held.isnull()
+        for name in names:
+            differs = differs | ~joined[name].identical_to(joined[f"was_{name}"])
+        changed = self._connection.to_pyarrow(joined.filter(differs).select(*rows.columns))
+        mine = ibis.memtable(changed)
+        replaced = stored.semi_join(mine, key).select(*rows.columns)
+        standing = list(dict.fromkeys([*key, "county", "month"]))
+        every = ibis.union(
+            *(
+                _committed(piece, committed).select(*standing)
+                for piece in (pieces.once, pieces.again)
+            )
+        )
+        here = mine.select(*standing)
+        ever = every.distinct().semi_join(mine, key).anti_join(here, standing)
+        return Replacing(
+            changed,
+            self._connection.to_pyarrow(replaced),
+            self._connection.to_pyarrow(ever),
+        )
+
+    def _current(self, dataset: Dataset, pieces: Pieces, committed: Collection[int]) -> ir.Table:
+        return counting.current(
+            ibis.memtable(pieces.once),
+            ibis.memtable(pieces.again),
+            ibis.memtable(_batches(committed)),
+            dataset.canonical_key,
+        )
 
     def figures(
         self,
@@ -256,6 +359,9 @@ class Engine:
         return self._connection.to_pyarrow(changed.select(*rows.columns))
 
 
+_COUNTED = 2**62
+"""Stands for the load of a counted figure: above every load's number, so that it wins."""
+
 _TREE = pa.schema(
     {
         "node": pa.int64(),
@@ -290,9 +396,12 @@ def compiled(depths: tuple[int, ...]) -> str:
     """
 
     def named(name: str, schema: pa.Schema) -> ir.Table:
-        return ibis.table(ibis.Schema.from_pyarrow(schema), name=name)
+        # A join forgets that a column is never empty, and a union wants both sides alike.
+        columns = [field.with_nullable(True) for field in schema]
+        return ibis.table(ibis.Schema.from_pyarrow(pa.schema(columns)), name=name)
 
-    observations = named("observations", SCHEMA).semi_join(named("committed", _BATCHES), "batch")
+    stored = named("observations", SCHEMA).semi_join(named("committed", _BATCHES), "batch")
+    observations = ibis.union(stored, named("counted", SCHEMA))
     expression = roll_up(
         observations,
         named("tree", _TREE),
@@ -301,6 +410,18 @@ def compiled(depths: tuple[int, ...]) -> str:
         depths,
     )
     return str(ibis.to_sql(expression, dialect="duckdb"))
+
+
+def _months(months: Sequence[str]) -> pa.Table:
+    """The table ``months`` of ``counting``."""
+    rows = []
+    for month in months:
+        year, number = int(month[:4]), int(month[5:])
+        first, last = date(year, 1, 1), date(year, number, monthrange(year, number)[1])
+        length = (date(year + 1, 1, 1) - first).days
+        rows.append((month, year, number, first, last, length))
+    columns = dict(zip(counting.MONTHS.names, zip(*rows, strict=True), strict=True))
+    return pa.table({name: list(values) for name, values in columns.items()}, counting.MONTHS)
 
 
 def _batches(committed: Collection[int]) -> pa.Table:

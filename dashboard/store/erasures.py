@@ -25,8 +25,9 @@ from dashboard.access import EVERYTHING
 from dashboard.store import database, images
 from dashboard.store.keys import AUDIT, Keys
 from dashboard.store.model import Erasure
-from dashboard.store.persons import DATASET, TABLE, delete_persons, now, stored
-from dashboard.store.tables import batch_before, erasure, meta, person
+from dashboard.store.persons import DATASET, TABLE, delete_persons, erased, now, stored
+from dashboard.store.records import person_number
+from dashboard.store.tables import batch_before, erasure, meta, person, snapshot
 from geodata.errors import SystemProblem
 
 if TYPE_CHECKING:
@@ -37,6 +38,9 @@ JOURNAL_FILE = "erasures.jsonl"
 
 SCRUB_PENDING = "scrub_pending"
 """Meta entry: an erasure is committed whose bytes may still lie in the database."""
+
+STALE = "stale"
+"""Instead of the hash of a snapshot's pairs: its month is to be rolled up again."""
 
 PATIENCE_S = 30.0
 """How long an erasure waits for whoever still reads the old rows."""
@@ -151,6 +155,7 @@ def finish(store: Store, patience_s: float = PATIENCE_S) -> None:
     if pending is None:
         return
     note(store)
+    _forget_records(store)
     try:
         if store.engine.dialect.name == "sqlite":
             _scrub_sqlite(store.engine, patience_s)
@@ -160,6 +165,21 @@ def finish(store: Store, patience_s: float = PATIENCE_S) -> None:
         raise _unfinished(type(error).__name__) from error
     with database.writing(store.engine) as connection:
         _put_meta(connection, SCRUB_PENDING, None)
+
+
+def _forget_records(store: Store) -> None:
+    """Delete the records of everybody whose erasure stands; months they had a part in are stale.
+
+    Stale months are rolled up again by the next load that touches them, or by ``publish``.
+    """
+    with database.reading(store.engine, EVERYTHING) as connection:
+        gone = erased(connection, {proof.key for proof in history(connection, None)})
+    first = store.records.forget([person_number(key) for key in gone])
+    if first is not None:
+        with database.writing(store.engine) as connection:
+            connection.execute(
+                update(snapshot).where(snapshot.c.month >= first).values(pairs_hash=STALE)
+            )
 
 
 def _scrub_sqlite(engine: Engine, patience_s: float) -> None:

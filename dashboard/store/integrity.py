@@ -18,6 +18,7 @@ from dashboard.store import database, erasures, images, persons
 from dashboard.store.engine import COLUMNS
 from dashboard.store.model import BatchState, Pair, Progress
 from dashboard.store.publish import committed_batches, pairs_hash, quiet, read_pieces, rolled
+from dashboard.store.records import person_number
 from dashboard.store.snapshots import BESIDE
 from dashboard.store.store import RESTORE_PENDING, Store
 from dashboard.store.tables import (
@@ -31,6 +32,7 @@ from dashboard.store.tables import (
     place,
     snapshot,
 )
+from loaders.registry import record_datasets
 
 ACTION = "store.check"
 DAMAGED = "DATABASE_DAMAGED"
@@ -246,6 +248,7 @@ def _references(context: _Context) -> Iterator[Problem]:
 
 def _facts(context: _Context) -> Iterator[Problem]:
     """Every row readable, every row's batch known, every committed batch's rows there."""
+    written: dict[str, dict[int, int]] = {}
     try:
         rows = context.store.facts.batches()
     except (OSError, pa.ArrowException) as error:
@@ -253,6 +256,17 @@ def _facts(context: _Context) -> Iterator[Problem]:
         yield Problem("FACTS_UNREADABLE", f"月度数据文件无法读取({error})，请从备份恢复。")
         return
     context.checked["facts"] = sum(rows.values())
+    context.checked["records"] = 0
+    for name, ledger in context.store.records.ledgers.items():
+        try:
+            counted = ledger.batches()
+        except (OSError, pa.ArrowException) as error:
+            context.facts_readable = False
+            title = ledger.dataset.title
+            yield Problem("FACTS_UNREADABLE", f"{title}文件无法读取({error})，请从备份恢复。")
+            continue
+        written[name] = counted
+        context.checked["records"] += sum(counted.values())
     known = {
         row.id: row
         for row in context.connection.execute(
@@ -260,20 +274,29 @@ def _facts(context: _Context) -> Iterator[Problem]:
         )
     }
     context.checked["batches"] = len(known)
-    stray = sorted(rows.keys() - known.keys())
+    written["figures"] = rows
+    every = {number: count for found in written.values() for number, count in found.items()}
+    stray = sorted(every.keys() - known.keys())
     if stray:
         yield Problem(
             "FACTS_BATCH_UNKNOWN",
-            "月度数据中有不属于任何导入批次的行。",
-            sum(rows[number] for number in stray),
+            "月度数据或台账中有不属于任何导入批次的行。",
+            sum(every[number] for number in stray),
             _named(stray),
         )
+    # Of persons who were erased the rows are gone; a load also writes where a record was before.
+    erased = bool(erasures.history(context.connection, None))
     short = sorted(
         number
         for number, row in known.items()
-        if row.dataset == "figures"
+        if row.dataset in written
         and row.state == BatchState.COMMITTED.value
-        and rows.get(number, 0) != row.rows
+        and (
+            written[row.dataset].get(number, 0) != row.rows
+            if row.dataset == "figures"
+            else written[row.dataset].get(number, 0) < row.rows
+            and not (erased and record_datasets()[row.dataset].of_persons)
+        )
     )
     if short:
         yield Problem(
@@ -345,7 +368,7 @@ def _not_reproduced(
     return sorted(
         month
         for pairs, months in by_pairs.items()
-        for month, rows in rolled(context.store.facts, months, pairs, tree, committed, context.tell)
+        for month, rows in rolled(context.store, months, pairs, tree, committed, context.tell)
         if not rows.select(COLUMNS).cast(tables[month].schema).equals(tables[month])
     )
 
@@ -368,6 +391,9 @@ def _erasures(context: _Context) -> Iterator[Problem]:
     held = sorted(persons.stored(context.connection, gone)) if gone else []
     if held:
         yield Problem("ERASED_PRESENT", "已删除的个人数据又出现在名册中。", len(held), _short(held))
+    rows = context.store.records.holding([person_number(key) for key in gone]) if gone else 0
+    if rows:
+        yield Problem("ERASED_PRESENT", "已删除的个人数据还在台账中。", rows)
     kept = select(batch_before.c.removed).where(batch_before.c.table_name == person.name)
     copies = [
         key

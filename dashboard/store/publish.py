@@ -20,7 +20,6 @@ from sqlalchemy import Connection, String, cast, delete, func, insert, select
 from dashboard.access import EVERYTHING
 from dashboard.store import database, places
 from dashboard.store.engine import FORMAT, Engine
-from dashboard.store.facts import Facts
 from dashboard.store.model import BatchState, Pair, Progress, Snapshot
 from dashboard.store.periods import month_trees
 from dashboard.store.store import Store, heal, put_meta
@@ -247,7 +246,7 @@ def roll_up(
         committed.add(with_batch)
     committed.discard(without_batch or 0)
     wanted = sorted(set(pairs))
-    values = rolled(store.facts, months, wanted, tree, committed, tell, store.scratch)
+    values = rolled(store, months, wanted, tree, committed, tell, store.scratch)
     for month, rows in values:
         written = store.snapshots.write(month, versions.get(month, floor) + 1, rows)
         made.entries.append(_Entry(written, _count_flags(rows)))
@@ -255,7 +254,7 @@ def roll_up(
 
 
 def rolled(
-    facts: Facts,
+    store: Store,
     months: Sequence[str],
     pairs: Sequence[Pair],
     tree: pd.DataFrame,
@@ -263,14 +262,16 @@ def rolled(
     tell: Progress,
     scratch: Path | None = None,
 ) -> Iterator[tuple[str, pa.Table]]:
-    """The values of some months, computed from the facts: (month, rows in a snapshot's order)."""
+    """The values of some months from figures and records: (month, rows in a snapshot's order)."""
     at_once = max(1, _NODES_AT_ONCE // max(1, len(tree)))
     with Engine(scratch) as engine:
         for start in range(0, len(months), at_once):
             group = months[start : start + at_once]
             tell("正在汇总 " + " 至 ".join(dict.fromkeys((group[0], group[-1]))))
-            observations = facts.observations(group)
-            rows = engine.roll_up(observations, committed, month_trees(tree, group), pairs)
+            observations = store.facts.observations(group)
+            counted = engine.count(store.records.of_months(group, committed), committed, group)
+            trees = month_trees(tree, group)
+            rows = engine.roll_up(observations, committed, trees, pairs, counted)
             for month in group:
                 yield month, rows.filter(pc.equal(rows["month"], month))
 

@@ -21,6 +21,7 @@ from dashboard.store.audit import Entry, Outcome
 from dashboard.store.facts import Facts
 from dashboard.store.keys import Keys
 from dashboard.store.model import BatchState
+from dashboard.store.records import Records
 from dashboard.store.snapshots import Snapshots
 from dashboard.store.tables import audit as audit_table
 from dashboard.store.tables import batch, institution, meta, place, snapshot
@@ -112,6 +113,7 @@ class Store:
         directory: the data directory.
         engine: the SQL engine.
         facts: the observations.
+        records: persons, households and services, to be counted.
         snapshots: the published values.
         scratch: where a load keeps temporary files.
         keys: the secret keys, outside the database.
@@ -122,6 +124,7 @@ class Store:
         self.engine = engine
         self.keys = keys
         self.facts = Facts(directory / "observations")
+        self.records = Records(directory / "records")
         self.snapshots = Snapshots(directory / "snapshots")
         self.scratch = directory / "tmp"
 
@@ -225,7 +228,7 @@ class Store:
         refused: list[tuple[Table, str]] = []
         try:
             with database.reading(self.engine, scope, persons) as connection:
-                unit = Unit(connection, self.facts, self.snapshots, actor, scope)
+                unit = Unit(connection, self.facts, self.records, self.snapshots, actor, scope)
                 refused = unit.refused
                 yield unit
         finally:
@@ -394,6 +397,7 @@ def heal(store: Store) -> None:
     if unfinished:
         store.facts.remove(unfinished)
         store.facts.vacuum()
+        store.records.remove(unfinished)
         with database.writing(store.engine) as connection:
             connection.execute(
                 update(batch)

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.dataset as ds
 from sqlalchemy import Connection, Row, Table, delete, select, update
 
 from dashboard.access import EVERYTHING, Actor, acts
@@ -42,6 +43,7 @@ from dashboard.store.tables import (
 )
 from dashboard.store.unit import with_dates
 from geodata.errors import DudaoError
+from loaders.registry import record_datasets
 
 ACTION = "data.undo"
 
@@ -93,6 +95,7 @@ RULES: dict[str, Rule] = {
     "persons": Rule((person,), restorable=persons.not_erased),
 }
 """By dataset. A room that loads in its own way adds its row here when it is imported."""
+RULES |= {name: Rule() for name in record_datasets()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,15 +201,23 @@ def _covers(store: Store, actor: Actor, row: Row[Any], kept: _Images) -> bool:
         return False
     if row.path and scope.covers(row.path):
         return True
-    if row.dataset == "figures":
-        rows = store.facts.observations(row.months.split())
-        own = rows.to_table(columns=["place_id"], filter=pc.field("batch") == row.id)
-        speaks_of = set(own["place_id"].to_pylist())
+    kept_in = _rows_of(store, row)
+    if kept_in is not None:
+        theirs = (pc.field("batch") == row.id) & pc.is_valid(pc.field("place_id"))
+        speaks_of = set(kept_in.to_table(["place_id"], filter=theirs)["place_id"].to_pylist())
     else:
         with database.reading(store.engine, EVERYTHING, EVERYTHING) as connection:
             speaks_of = _homes(connection, RULES[row.dataset], kept)
     with store.unit(actor, ACTION) as unit:
         return bool(speaks_of) and unit.known_ids(speaks_of) == speaks_of
+
+
+def _rows_of(store: Store, row: Row[Any]) -> ds.Dataset | None:
+    """The table that keeps a load's rows, where they are not in SQL."""
+    if row.dataset == "figures":
+        return store.facts.observations(row.months.split())
+    ledger = store.records.ledgers.get(row.dataset)
+    return None if ledger is None else ledger.rows()
 
 
 def _homes(connection: Connection, rule: Rule, kept: _Images) -> set[str]:
@@ -273,7 +284,9 @@ class _Undoing:
         self.withdrawn = sorted(set(own) - set(remaining))
         if own:
             others = select(batch.c.id, batch.c.months).where(
-                batch.c.id > self._row.id, batch.c.state == BatchState.COMMITTED.value
+                batch.c.id > self._row.id,
+                batch.c.dataset == self._row.dataset,
+                batch.c.state == BatchState.COMMITTED.value,
             )
             self.later = sorted(
                 number
@@ -281,6 +294,11 @@ class _Undoing:
                 if not set(own).isdisjoint(listed.split())
             )
         image = self._kept.get(place.name)
+        ledger = self._store.records.ledgers.get(self._row.dataset)
+        if ledger is not None:
+            written = ledger.counties_of(self._row.id).values()
+            changed = {month for months in written for month in months}
+            return self._store.records.reaches(ledger.dataset, changed, remaining)
         if image is None:
             return sorted(set(own) & set(remaining))
         before = read_pieces(self._connection)

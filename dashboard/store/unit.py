@@ -46,10 +46,12 @@ from dashboard.store.model import (
     month_end,
 )
 from dashboard.store.pinyin import fold
+from dashboard.store.records import Records, person_number
 from dashboard.store.snapshots import Snapshots
 from dashboard.store.tables import batch, boundary, institution, meta, place, snapshot
 from geodata.errors import DudaoError
 from geodata.model import Institution, InstitutionKind, Level, Place
+from loaders.registry import PERSON, record_datasets
 
 ROOT = "root"
 DEMONSTRATION = "demonstration"
@@ -84,12 +86,14 @@ class Unit:
         self,
         connection: Connection,
         facts: Facts,
+        records: Records,
         snapshots: Snapshots,
         actor: Actor,
         scope: Scope,
     ) -> None:
         self._connection = connection
         self._facts = facts
+        self._records = records
         self._snapshots = snapshots
         self.actor = actor
         self.scope = scope
@@ -501,6 +505,44 @@ class Unit:
         observations = self._facts.observations(months)
         with Engine() as engine:
             return engine.figures(observations, self.committed(), place_ids, months, measures)
+
+    def records(self, dataset: str, column: str, values: Collection[str]) -> pd.DataFrame:
+        """The records of places to be seen that have one of some values in a column.
+
+        Args:
+            column: canonical; persons are asked for, and answered, by key.
+        """
+        from dashboard.store.engine import Engine
+
+        declared = record_datasets()[dataset]
+        empty = declared.empty_frame()
+        keys = {person_number(one): one for one in values} if column == PERSON else {}
+        wanted: Collection[object] = keys or values
+        committed = self.committed()
+        pieces = self._records.ledgers[dataset].pieces(committed)
+        if not values or not pieces.any:
+            return empty
+        with Engine() as engine:
+            found = engine.records(declared, pieces, committed, column, wanted)
+        rows: pd.DataFrame = found.select(list(declared.canonical)).to_pandas()
+        if PERSON in rows:
+            rows[PERSON] = rows[PERSON].map(keys)
+        rows = rows.astype(empty.dtypes.to_dict())
+        rows = rows[rows["place_id"].isin(self.known_ids(rows["place_id"]))]
+        return rows.reset_index(drop=True)
+
+    def counties(self, place_ids: Iterable[str]) -> dict[str, str]:
+        """The county of some places, as far as they may be seen; empty text for one above counties.
+
+        Of a place that moved between counties, the one it lies in last.
+        """
+        statement = select(place.c.id).where(place.c.level == Level.COUNTY.value).distinct()
+        counties = set(self._connection.execute(statement).scalars())
+        found = {}
+        for path in self.paths(place_ids):
+            above = path.strip("/").split("/")
+            found[above[-1]] = next((one for one in reversed(above) if one in counties), "")
+        return found
 
     def figures_stored(self, month: str) -> int:
         """How many figures a month's facts hold, those of batches that count no more included."""

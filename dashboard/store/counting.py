@@ -1,0 +1,419 @@
+"""How records become figures: one ibis expression for each kind of counting (decision 0006).
+
+No engine's own function, so the same expressions compile to another ibis backend. All figures are
+whole numbers or sums of what the records hold: two engines agree to the last digit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cache, reduce
+from typing import Any
+
+import ibis
+import ibis.expr.types as ir
+import pyarrow as pa
+from ibis import _
+
+from dashboard.store.records import schema_of
+from loaders.registry import Condition, Count, measures, record_datasets
+
+RECORDS, VERIFIED = "records", "verified"
+
+RECOUNT, REPORTED, FOUND, SAMPLED = "@recount", "@reported", "@found", "@sampled"
+"""Added to a measure's id for what the field sample says of it: recounted and reported sums of the
+units that could be recounted; units that hold what was reported, and units that were judged."""
+
+LEAST_AREA, RESIDENTS_ABOVE = 60, 800
+"""A clinic for more residents than this needs at least so many square metres."""
+
+MONTHS = pa.schema(
+    {
+        "month": pa.string(),
+        "year": pa.int64(),
+        "number": pa.int64(),
+        "first": pa.date32(),
+        "last": pa.date32(),
+        "days": pa.int64(),
+    }
+)
+"""The months counted: ``number`` 1 to 12, ``first`` the 1 January, ``last`` the month's last day,
+``days`` of the year."""
+
+_FIGURE = ("place_id", "month", "measure", "value")
+_YEAR = 12
+_PLACES = 6
+"""Decimals kept of a sum: engines add in any order, and the last digits follow the order."""
+
+
+def current(once: ir.Table, again: ir.Table, committed: ir.Table, key: Sequence[str]) -> ir.Table:
+    """The records that count: of each key in a partition the latest load's row, if not gone."""
+    latest = again.semi_join(committed, "batch").mutate(
+        turn=ibis.row_number().over(
+            ibis.window(
+                group_by=list(dict.fromkeys(["county", "month", *key])), order_by=_.batch.desc()
+            )
+        )
+    )
+    both = ibis.union(once, latest.filter(latest.turn == 0).drop("turn"))
+    return both.filter(~both.gone)
+
+
+def figures(tables: Mapping[str, ir.Table], months: ir.Table) -> ir.Table:
+    """Everything the loaded records say: ``place_id, month, measure, value, source``.
+
+    Args:
+        tables: the records that count, by dataset; a measure is counted when its datasets are here.
+        months: ``MONTHS``.
+    """
+    rules = {
+        one.id: one.records
+        for one in measures().values()
+        if one.records is not None and set(one.records.datasets) <= tables.keys()
+    }
+    by_kind = {
+        kind: {name: rule for name, rule in rules.items() if rule.kind == kind} for kind in KINDS
+    }
+    parts = [KINDS[kind](tables, months, mine) for kind, mine in by_kind.items() if mine]
+    found = [_union(parts).mutate(source=ibis.literal(RECORDS))] if parts else []
+    if "revisits" in tables:
+        found.append(_sampled(tables["revisits"], months).mutate(source=ibis.literal(VERIFIED)))
+    rows = _union(found)
+    return rows.filter(rows.value.notnull())
+
+
+def _union(parts: Sequence[ir.Table]) -> ir.Table:
+    return ibis.union(*parts) if len(parts) > 1 else parts[0]
+
+
+# What a row must fulfil
+
+
+def holds(rows: ir.Table, conditions: Sequence[Condition]) -> ir.BooleanValue:
+    """Whether a row fulfils all conditions; a flag that says nothing is not set.
+
+    Every row has a place, so one without conditions holds always, and stays a column.
+    """
+    return reduce(
+        lambda both, one: both & _holds(rows[one.column], one.value),
+        conditions,
+        rows.place_id.notnull(),
+    )
+
+
+def _holds(column: ir.Value, wanted: Any) -> ir.BooleanValue:
+    if isinstance(wanted, bool):
+        return column.fill_null(False) == wanted
+    # Several codes stand in one text, with blanks between.
+    words = ibis.literal(" ").concat(column.fill_null("")).concat(" ")
+    codes = (wanted,) if isinstance(wanted, str) else wanted
+    return reduce(lambda any_, code: any_ | words.contains(f" {code} "), codes, ibis.literal(False))
+
+
+def _in_force(rows: ir.Table, months: ir.Table, dataset: str) -> ir.Table:
+    """Each row beside each month on whose last day it is in force."""
+    joined = rows.drop("month").cross_join(months)
+    found = joined.filter(joined.valid_from <= joined["last"])
+    for end in ("valid_to", "died"):
+        if end in record_datasets()[dataset].columns:
+            found = found.filter(found[end].isnull() | (found[end] > found["last"]))
+    return found
+
+
+_AT = ("place_id", "month")
+
+
+def _long(wide: ir.Table, names: Sequence[str], keys: Sequence[str] = _AT) -> ir.Table:
+    """Columns named as measures, below one another."""
+    return _union(
+        [
+            wide.select(
+                *keys,
+                measure=ibis.literal(name),
+                value=wide[name].cast("float64").round(_PLACES),
+            )
+            for name in names
+        ]
+    )
+
+
+def _amount(rows: ir.Table, rule: Count) -> ir.Value:
+    """What the rows that fulfil a rule come to: their number, or the sum of some columns."""
+    fits = holds(rows, rule.where)
+    if not rule.sum:
+        return fits.ifelse(1, 0).sum()
+    said = reduce(lambda any_, name: any_ | rows[name].notnull(), rule.sum, ibis.literal(False))
+    added = reduce(lambda sum_, name: sum_ + rows[name].fill_null(0.0), rule.sum, ibis.literal(0.0))
+    return (fits & said).ifelse(added, ibis.null("float64")).sum()
+
+
+# The kinds
+
+
+def _stock(
+    tables: Mapping[str, ir.Table], months: ir.Table, rules: Mapping[str, Count]
+) -> ir.Table:
+    """Rows in force on the month's last day."""
+    parts = []
+    for dataset in sorted({rule.dataset for rule in rules.values()}):
+        rows = _in_force(tables[dataset], months, dataset)
+        mine = {name: rule for name, rule in rules.items() if rule.dataset == dataset}
+        amounts = {
+            name: _amount(rows, rule)
+            if rule.distinct is None
+            else holds(rows, rule.where).ifelse(rows[rule.distinct], ibis.null()).nunique()
+            for name, rule in mine.items()
+        }
+        parts.append(_long(rows.group_by("place_id", "month").agg(**amounts), list(mine)))
+    return _union(parts)
+
+
+def _flow(tables: Mapping[str, ir.Table], months: ir.Table, rules: Mapping[str, Count]) -> ir.Table:
+    """Rows dated from 1 January to the month's last day; a place has a value where it has a row."""
+    parts = []
+    for dataset in sorted({rule.dataset for rule in rules.values()}):
+        rows = _numbered(tables[dataset], months)
+        mine = {name: rule for name, rule in rules.items() if rule.dataset == dataset}
+        keys = ("place_id", "year", "number")
+        whole = {name: rule for name, rule in mine.items() if rule.distinct is None}
+        if whole:
+            amounts = {name: _amount(rows, rule) for name, rule in whole.items()}
+            each = _long(rows.group_by(*keys).agg(**amounts), list(whole), keys)
+            counted = [name for name, rule in whole.items() if not rule.sum]
+            parts.append(each.filter((each.value > 0) | ~each.measure.isin(counted)))
+        for name, rule in mine.items():
+            if rule.distinct is not None:
+                fits = rows.filter(holds(rows, rule.where))
+                first = fits.group_by("place_id", "year", rule.distinct).agg(number=_.number.min())
+                parts.append(
+                    first.group_by(*keys)
+                    .agg(n=_.count())
+                    .select(*keys, measure=ibis.literal(name), value=_.n.cast("float64"))
+                )
+    return _to_date(_union(parts), months)
+
+
+def _numbered(rows: ir.Table, months: ir.Table) -> ir.Table:
+    """Rows of the years that are counted, with year and number of their month."""
+    year = rows.month.substr(0, 4).cast("int64")
+    numbered = rows.mutate(year=year, number=rows.month.substr(5, 2).cast("int64"))
+    return numbered.semi_join(months, "year")
+
+
+def _to_date(each: ir.Table, months: ir.Table) -> ir.Table:
+    """Sums from January to each month, of what came in each month of a year."""
+    joined = each.join(
+        months.select("month", "year", until=months.number), [each.year == months.year]
+    )
+    joined = joined.filter(joined.number <= joined.until)
+    return joined.group_by("place_id", "month", "measure").agg(value=_.value.sum()).select(*_FIGURE)
+
+
+def _reached(
+    tables: Mapping[str, ir.Table], months: ir.Table, rules: Mapping[str, Count]
+) -> ir.Table:
+    """Rows in force that fulfil ``where`` and have had one of ``by`` since 1 January.
+
+    Only where the county has any of these services that year: a county that did not bring them
+    says nothing, not nought.
+    """
+    parts = []
+    for dataset, by in sorted({(rule.dataset, rule.by or "") for rule in rules.values()}):
+        mine = {n: rule for n, rule in rules.items() if (rule.dataset, rule.by) == (dataset, by)}
+        (key,) = [name for name in record_datasets()[dataset].canonical_key if name != "valid_from"]
+        rows = _in_force(tables[dataset], months, dataset)
+        served = _numbered(tables[by], months)
+        never = ibis.null("int64")
+        firsts = {
+            name: holds(served, rule.by_where).ifelse(served.number, never).min()
+            for name, rule in mine.items()
+        }
+        done = served.group_by("county", "year", key).agg(**firsts)
+        brought = done.group_by("county", "year").agg(
+            **{f"{name}_any": done[name].min() for name in mine}
+        )
+        joined = rows.left_join(done, ["county", "year", key]).drop(
+            "county_right", "year_right", f"{key}_right"
+        )
+        joined = joined.join(brought, ["county", "year"])
+        amounts = {}
+        for name, rule in mine.items():
+            fits = holds(joined, rule.where) & (joined[f"{name}_any"] <= joined.number)
+            amounts[name] = fits.ifelse(
+                (joined[name] <= joined.number).fill_null(False).ifelse(1, 0), ibis.null("int8")
+            ).sum()
+        parts.append(_long(joined.group_by("place_id", "month").agg(**amounts), list(mine)))
+    return _union(parts)
+
+
+def _fulfilment(
+    tables: Mapping[str, ir.Table], months: ir.Table, rules: Mapping[str, Count]
+) -> ir.Table:
+    """Follow-ups due and done, one for each window of 12 / ``times`` months.
+
+    Due: floor(times x days of the year the contract has run / days of the year), never more than
+    the windows it has touched. Done: windows with a follow-up on a day of the contract, never more
+    than due. Where the county brought no follow-ups of the tier that year, nothing is said.
+    """
+    parts = []
+    for by_where in sorted({rule.by_where for rule in rules.values()}, key=repr):
+        mine = {name: rule for name, rule in rules.items() if rule.by_where == by_where}
+        rule = next(iter(mine.values()))
+        due, done = _due(tables[rule.dataset], months, rule), _done(tables, months, rule)
+        brought = done.group_by("county", "year").agg(since=done.number.min())
+        each = due.join(brought, ["county", "year"]).filter(_.since <= _.until)
+        met = (
+            each.join(
+                done.select("county", "year", "place_id", "person", "window", number=done.number),
+                ["county", "year", "place_id", "person"],
+            )
+            .filter(_.number <= _.until)
+            .group_by("month", "place_id", "person")
+            .agg(met=_.window.nunique())
+        )
+        each = each.left_join(met, ["month", "place_id", "person"]).drop(
+            "month_right", "place_id_right", "person_right"
+        )
+        wide = each.group_by("place_id", "month").agg(
+            due=each.due.sum(), done=ibis.least(each.met.fill_null(0), each.due).sum()
+        )
+        for name, one in mine.items():
+            value = wide["done" if one.done else "due"].cast("float64")
+            parts.append(wide.select("place_id", "month", measure=ibis.literal(name), value=value))
+    return _union(parts)
+
+
+def _due(contracts: ir.Table, months: ir.Table, rule: Count) -> ir.Table:
+    """``county, year, month, until, place_id, person, due`` of everybody contracted that year."""
+    span = _YEAR // rule.times
+    joined = contracts.drop("month").cross_join(
+        months.select("month", "year", "first", "last", "days", until=months.number)
+    )
+    joined = joined.filter(joined.valid_from <= joined["last"])
+    joined = joined.filter(joined.valid_to > joined["first"])
+    start = ibis.greatest(joined.valid_from, joined["first"])
+    # A contract's last day is the day before valid_to.
+    ends_within = joined.valid_to <= joined["last"]
+    run = ends_within.ifelse(
+        joined.valid_to.delta(start, unit="day"), joined["last"].delta(start, unit="day") + 1
+    )
+    end_month = ends_within.ifelse(
+        (joined.valid_to - ibis.interval(days=1)).month(), joined["last"].month()
+    )
+    joined = joined.mutate(
+        run=run.cast("int64"),
+        begun=((start.month().cast("int64") - 1) // span).cast("int64"),
+        ended=((end_month.cast("int64") - 1) // span).cast("int64"),
+    )
+    person = joined.group_by("county", "year", "month", "until", "days", "place_id", "person").agg(
+        run=joined.run.sum(),
+        # Contracts of one person do not overlap: from the first window to the last at most.
+        touched=joined.ended.max() - joined.begun.min() + 1,
+    )
+    share = ((person.run * rule.times) // person.days).cast("int64")
+    return person.select(
+        "county", "year", "month", "until", "place_id", "person",
+        due=ibis.least(share, person.touched),
+    )  # fmt: skip
+
+
+def _done(tables: Mapping[str, ir.Table], months: ir.Table, rule: Count) -> ir.Table:
+    """The first month of each window with a follow-up on a day of a contract."""
+    span = _YEAR // rule.times
+    served = _numbered(tables[rule.by or ""], months)
+    served = served.filter(holds(served, rule.by_where)).select(
+        "county", "person", "day", "year", "number"
+    )
+    contracts = tables[rule.dataset].select(
+        "county", "person", "place_id", "valid_from", "valid_to"
+    )
+    joined = served.join(contracts, ["county", "person"])
+    joined = joined.filter((joined.valid_from <= joined.day) & (joined.day < joined.valid_to))
+    joined = joined.mutate(window=((joined.number - 1) // span).cast("int64"))
+    return joined.group_by("county", "year", "place_id", "person", "window").agg(
+        number=joined.number.min()
+    )
+
+
+def _checklist(
+    tables: Mapping[str, ir.Table], months: ir.Table, rules: Mapping[str, Count]
+) -> ir.Table:
+    """Clinics by their latest check; any critical item that is missing vetoes the standard."""
+    (dataset,) = {rule.dataset for rule in rules.values()}
+    joined = tables[dataset].drop("month").cross_join(months)
+    joined = joined.filter(joined.day <= joined["last"])
+    latest = joined.mutate(
+        turn=ibis.row_number().over(
+            ibis.window(group_by=["institution_id", "month"], order_by=_.day.desc())
+        )
+    )
+    latest = latest.filter(latest.turn == 0)
+    rooms = ("consultation", "treatment", "public_health", "pharmacy", "equipment")
+    standard = reduce(
+        lambda all_, name: all_ & latest[name].fill_null(False), rooms, latest.doctors >= 1
+    ) & ((latest.residents <= RESIDENTS_ABOVE) | (latest.area >= LEAST_AREA))
+    amounts = {
+        name: (latest.count() if rule.all else standard.ifelse(1, 0).sum())
+        for name, rule in rules.items()
+    }
+    return _long(latest.group_by("place_id", "month").agg(**amounts), list(rules))
+
+
+def _sampled(revisits: ir.Table, months: ir.Table) -> ir.Table:
+    """What the field sample says, from January to each month.
+
+    A unit without service or without its source cannot be recounted. One without service fails the
+    judgement; one without source is not judged.
+    """
+    rows = _numbered(revisits, months)
+    counted = (rows.result == "ok") & rows.recount.notnull()
+    judged = counted | (rows.result == "no_service")
+    holds_good = counted & (rows.recount >= rows.reported)
+    nothing = ibis.null("float64")
+    columns = {
+        "": counted.ifelse(rows.recount, nothing).sum(),
+        RECOUNT: counted.ifelse(rows.recount, nothing).sum(),
+        REPORTED: counted.ifelse(rows.reported, nothing).sum(),
+        FOUND: judged.ifelse(holds_good.ifelse(1, 0), ibis.null("int8")).sum(),
+        SAMPLED: judged.ifelse(1, 0).sum(),
+    }
+    keys = ("place_id", "year", "number")
+    names = {f"column{at}": suffix for at, suffix in enumerate(columns)}
+    amounts = {f"column{at}": amount for at, amount in enumerate(columns.values())}
+    wide = rows.group_by(*keys, "measure").agg(**amounts)
+    return _to_date(
+        _union(
+            [
+                wide.select(*keys, measure=wide.measure + suffix, value=wide[name].cast("float64"))
+                for name, suffix in names.items()
+            ]
+        ),
+        months,
+    )
+
+
+KINDS = {
+    "stock": _stock,
+    "flow": _flow,
+    "reached": _reached,
+    "fulfilment": _fulfilment,
+    "checklist": _checklist,
+}
+"""By kind: the expression for all its measures."""
+
+
+@cache
+def compiled(datasets: tuple[str, ...], dialect: str) -> str:
+    """``figures`` as SQL over tables ``<dataset>_once``, ``<dataset>_again``, ``committed``,
+    ``months``.
+
+    Writing it out takes ibis longer than DuckDB needs to run it on a county.
+    """
+    committed = ibis.table({"batch": "int64"}, name="committed")
+    tables = {}
+    for name in datasets:
+        schema = ibis.Schema.from_pyarrow(schema_of(name))
+        once, again = (ibis.table(schema, name=f"{name}_{part}") for part in ("once", "again"))
+        tables[name] = current(once, again, committed, record_datasets()[name].canonical_key)
+    months = ibis.table(ibis.Schema.from_pyarrow(MONTHS), name="months")
+    return str(ibis.to_sql(figures(tables, months), dialect=dialect))

@@ -1,0 +1,264 @@
+"""Records: one Delta table a dataset, by county and month; its rows name persons by a number.
+
+Where a load moves a record to another county or month, it also leaves a row marked ``gone`` where
+the record was, so that the latest row of a key can be found inside each partition.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from urllib.parse import unquote
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.dataset as ds
+
+from dashboard.store.appended import Appended
+from loaders.registry import PERSON, Dataset, record_datasets
+
+PARTITIONS = ("county", "month")
+
+LATEST = frozenset({"clinic_checks"})
+"""Datasets of which the latest row counts, of whatever year."""
+
+_KINDS: dict[str, pa.DataType] = {
+    "date": pa.date32(),
+    "number": pa.float64(),
+    "flag": pa.bool_(),
+    "id_number": pa.int64(),
+}
+
+
+@cache
+def schema_of(dataset: str) -> pa.Schema:
+    """The columns of a dataset's table: canonical ones, the partition, and which load wrote it."""
+    declared = record_datasets()[dataset]
+    names = dict(zip(declared.columns, declared.columns.values(), strict=True))
+    fields = {PERSON if one.kind == "id_number" else name: one.kind for name, one in names.items()}
+    columns = {name: _KINDS.get(fields[name], pa.string()) for name in declared.canonical}
+    return pa.schema(
+        [
+            *(pa.field(name, kind) for name, kind in columns.items() if name not in PARTITIONS),
+            pa.field("county", pa.string()),
+            pa.field("month", pa.string()),
+            pa.field("gone", pa.bool_()),
+            pa.field("batch", pa.int64()),
+        ]
+    )
+
+
+def person_number(key: str) -> int:
+    """The number a person goes by in records: the first 64 bits of the key."""
+    return int.from_bytes(bytes.fromhex(key[:16]), "big", signed=True)
+
+
+def person_numbers(keys: pd.Series) -> npt.NDArray[np.int64]:
+    """The numbers of many persons."""
+    return np.fromiter(map(person_number, keys), np.int64, len(keys))
+
+
+@dataclass(frozen=True, slots=True)
+class Pieces:
+    """A dataset's rows in two parts.
+
+    Attributes:
+        once: of partitions that one load wrote: no key occurs twice.
+        again: of partitions that several loads wrote: of each key the latest load that counts wins.
+    """
+
+    once: ds.Dataset
+    again: ds.Dataset
+
+    @property
+    def any(self) -> bool:
+        """Whether there is a file with rows of a load that counts."""
+        return any(isinstance(one, ds.FileSystemDataset) for one in (self.once, self.again))
+
+
+class Ledger(Appended):
+    """The Delta table of one dataset."""
+
+    def __init__(self, directory: Path, dataset: Dataset) -> None:
+        super().__init__(directory, schema_of(dataset.id), PARTITIONS)
+        self.dataset = dataset
+
+    def pieces(self, committed: Collection[int], **only: Collection[str]) -> Pieces:
+        """The rows of some partitions, read lazily; files of loads that do not count are left out.
+
+        Args:
+            only: by partition column, the values wanted.
+        """
+        table = self._table()
+        empty = ds.InMemoryDataset(self.schema.empty_table())
+        if table is None:
+            return Pieces(empty, empty)
+        counts = frozenset(committed)
+        actions = pa.table(table.get_add_actions(flatten=True)).to_pydict()
+        parts: dict[tuple[str, ...], set[int]] = {}
+        chosen: dict[str, tuple[str, ...]] = {}
+        listed = zip(
+            actions["path"],
+            zip(*(actions[f"partition.{name}"] for name in PARTITIONS), strict=True),
+            zip(actions["min.batch"], actions["max.batch"], strict=True),
+            strict=True,
+        )
+        for path, part, batches in listed:
+            wanted = all(part[PARTITIONS.index(name)] in values for name, values in only.items())
+            if wanted and (batches[0] != batches[1] or batches[0] in counts):
+                chosen[unquote(path)] = part
+                parts.setdefault(part, set()).update(batches)
+        whole = table.to_pyarrow_dataset(schema=self.schema)
+        fragments = {unquote(one.path).lstrip("/"): one for one in whole.get_fragments()}
+
+        def only_of(single: bool) -> ds.Dataset:
+            found = [
+                fragments[path]
+                for path, part in chosen.items()
+                if (len(parts[part]) == 1) is single
+            ]
+            if not found:
+                return empty
+            return ds.FileSystemDataset(found, self.schema, whole.format, whole.filesystem)
+
+        return Pieces(only_of(True), only_of(False))
+
+    def forget(self, persons: Collection[int]) -> list[str]:
+        """Delete all rows of some persons and their bytes; the months they stood in."""
+        table = self._table()
+        if table is None or not persons:
+            return []
+        rows = self.rows().to_table(columns=["month"], filter=_theirs(persons))
+        months: list[str] = rows["month"].to_pylist()
+        if months:
+            listed = ", ".join(str(number) for number in sorted(persons))
+            table.delete(f"{PERSON} IN ({listed})")
+            table.vacuum(
+                retention_hours=0, enforce_retention_duration=False, dry_run=False, full=True
+            )
+        return months
+
+    def counties_of(self, batch: int) -> dict[str, set[str]]:
+        """The months of each county that a load wrote rows for."""
+        found: dict[str, set[str]] = {}
+        rows = self.rows().to_table(columns=list(PARTITIONS), filter=ds.field("batch") == batch)
+        for row in rows.group_by(list(PARTITIONS)).aggregate([]).to_pylist():
+            found.setdefault(row["county"], set()).add(row["month"])
+        return found
+
+
+def _theirs(persons: Collection[int]) -> ds.Expression:
+    return ds.field(PERSON).isin(pa.array(sorted(persons), pa.int64()))
+
+
+class Records:
+    """The directory with one table a dataset.
+
+    Attributes:
+        directory: where they lie.
+        ledgers: by dataset.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.ledgers = {
+            name: Ledger(directory / name, dataset) for name, dataset in record_datasets().items()
+        }
+
+    def of_months(self, months: Collection[str], committed: Collection[int]) -> dict[str, Pieces]:
+        """The rows that figures of some months are counted from, of the datasets that have any."""
+        years = {month[:4] for month in months}
+        until = max(months, default="")
+        found: dict[str, Pieces] = {}
+        for name, ledger in self.ledgers.items():
+            flows = ledger.dataset.makes_months and name not in LATEST
+            wanted = {
+                month
+                for month in ledger.months()
+                if month <= until and (not flows or month[:4] in years)
+            }
+            pieces = ledger.pieces(committed, month=wanted)
+            if pieces.any:
+                found[name] = pieces
+        return found
+
+    @property
+    def last_batch(self) -> int:
+        """The highest batch with a row in any table."""
+        return max(ledger.last_batch() for ledger in self.ledgers.values())
+
+    def remove(self, batches: Collection[int]) -> None:
+        """Delete the rows of batches that never committed, and files nobody reads any more."""
+        for ledger in self.ledgers.values():
+            ledger.remove(batches)
+            ledger.vacuum()
+
+    def forget(self, persons: Collection[int]) -> str | None:
+        """Delete all rows of some persons and the bytes of them, whatever load brought them.
+
+        Returns:
+            The first month a row stood in; None when there was none.
+        """
+        first: list[str] = []
+        for ledger in self.ledgers.values():
+            if ledger.dataset.of_persons:
+                first += ledger.forget(persons)
+        return min(first, default=None)
+
+    def holding(self, persons: Collection[int]) -> int:
+        """How many rows some persons have, counting or not."""
+        return sum(
+            ledger.rows().count_rows(filter=_theirs(persons))
+            for ledger in self.ledgers.values()
+            if ledger.dataset.of_persons
+        )
+
+    def reaches(
+        self, dataset: Dataset, changed: Collection[str], reported: Collection[str]
+    ) -> list[str]:
+        """The months with figures that records of some months have a part in, ascending."""
+        if not changed:
+            return []
+        first = min(changed)
+        years = {month[:4] for month in changed}
+        yearly = dataset.makes_months and dataset.id not in LATEST
+        return sorted(
+            month
+            for month in set(reported)
+            if month >= first and (not yearly or month[:4] in years)
+        )
+
+    def files(self) -> dict[Path, Path]:
+        """Every file of the current versions: its place here -> its place below the directory."""
+        return {
+            path: path.relative_to(self.directory)
+            for ledger in self.ledgers.values()
+            for path in ledger.files()
+        }
+
+    def stored(self, dataset: Dataset, frame: pd.DataFrame, counties: pd.Series) -> pa.Table:
+        """Checked rows in a table's columns, without the load's number.
+
+        Args:
+            frame: in canonical columns, persons by key.
+            counties: the county of each row, empty above county level.
+        """
+        dated = frame[dataset.dated]
+        by_month = dataset.columns[dataset.dated].kind == "month"
+        rows = frame.assign(
+            county=counties.to_numpy(dtype=object),
+            month=dated if by_month else dated.dt.strftime("%Y-%m"),
+            gone=False,
+        )
+        if PERSON in rows:
+            rows[PERSON] = person_numbers(rows[PERSON])
+        schema = schema_of(dataset.id)
+        names = [name for name in schema.names if name != "batch"]
+        return pa.Table.from_pandas(
+            rows[names], schema=pa.schema([schema.field(name) for name in names]),
+            preserve_index=False,
+        )  # fmt: skip

@@ -1,0 +1,249 @@
+"""Records: counted as a second, plain count says; loads, corrections and undos are exact."""
+
+from __future__ import annotations
+
+import random
+from datetime import date
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from dashboard.access import SYSTEM
+from dashboard.store import Store
+from dashboard.store.commit import commit, ensure_snapshots
+from dashboard.store.engine import Engine
+from dashboard.store.integrity import check
+from dashboard.store.model import CommitResult, Pair
+from dashboard.store.undo import undo
+from geodata.errors import DudaoError
+from loaders.registry import record_datasets
+from tests.store import fingerprint, records, world
+from tests.store.records import Records, Row
+
+MONTHS = ("2025-12", "2026-01", "2026-06", "2026-10")
+PAIRS = (
+    Pair("contracted_persons", "registered_persons"),
+    Pair("examined_persons", "registered_persons"),
+    Pair("township_follow_ups_done", "township_follow_ups_due"),
+)
+
+
+@pytest.fixture
+def county(store: Store) -> Store:
+    """The county's places."""
+    commit(store, SYSTEM, world.places_change(drawn=False), ())
+    return store
+
+
+def load(store: Store, dataset: str, rows: list[Row], pairs: tuple[Pair, ...] = ()) -> CommitResult:
+    return commit(store, SYSTEM, records.change(dataset, rows), pairs)
+
+
+def load_all(store: Store, made: Records, pairs: tuple[Pair, ...] = ()) -> None:
+    for dataset, rows in made.items():
+        load(store, dataset, rows, pairs)
+
+
+def count(store: Store, *months: str) -> pd.DataFrame:
+    with store.unit(SYSTEM) as unit:
+        committed = unit.committed()
+    with Engine(store.scratch) as engine:
+        pieces = store.records.of_months(months, committed)
+        return engine.count(pieces, committed, months).to_pandas()
+
+
+def counted(store: Store, month: str, source: str = "records") -> dict[tuple[str, str], float]:
+    rows = count(store, month)
+    return records.as_dict(rows[rows["source"] == source])
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_figures_are_those_of_a_second_count(county: Store, seed: int) -> None:
+    made = records.invented(seed)
+    load_all(county, made)
+    every = count(county, *MONTHS)
+    for month in MONTHS:
+        rows = every[every["month"] == month]
+        own = rows[rows["source"] == "records"]
+        assert not own.duplicated(["place_id", "measure"]).any()
+        expected = records.counted(made, month)
+        assert records.as_dict(own) == pytest.approx(expected)
+        sample = rows[rows["source"] == "verified"]
+        assert records.as_dict(sample) == pytest.approx(records.sampled(made, month))
+    kinds = {name for name, _ in records.counted(made, "2026-10")}
+    assert {"examined_persons", "village_follow_ups_done", "standard_village_clinics"} <= kinds
+
+
+def test_twelve_visits_in_december_are_one(county: Store) -> None:
+    person = records.key_of(1)
+    contract: Row = {
+        "person": person, "valid_from": date(2025, 1, 1), "place_id": "V00",
+        "valid_to": date(2026, 1, 1), "team_id": "T",
+    }  # fmt: skip
+    visits: list[Row] = [
+        {
+            "person": person, "day": date(2025, 12, day), "kind": "follow_up",
+            "tier": "village", "place_id": "V00",
+        }
+        for day in range(1, 13)
+    ]  # fmt: skip
+    load(county, "contracts", [contract])
+    load(county, "services", visits)
+    found = counted(county, "2025-12")
+    assert found["village_follow_ups_due", "V00"] == 6
+    assert found["village_follow_ups_done", "V00"] == 1
+
+
+def test_a_county_that_brought_no_services_says_nothing_instead_of_nought(county: Store) -> None:
+    made = records.invented(4)
+    load_all(county, made)
+    found = counted(county, "2026-10")
+    measured = {place for name, place in found if name == "examined_persons"}
+    assert measured and all(records.COUNTY[place] == "A" for place in measured)
+    assert {records.COUNTY[place] for name, place in found if name == "registered_persons"} == {
+        "A", "B",
+    }  # fmt: skip
+
+
+def test_a_measure_without_its_datasets_is_not_counted(county: Store) -> None:
+    load(county, "residents", records.invented(5)["residents"])
+    assert {name for name, _ in counted(county, "2026-10")} >= {"registered_persons"}
+    assert not [name for name, _ in counted(county, "2026-10") if name == "examined_persons"]
+
+
+def test_loading_twice_changes_nothing(county: Store) -> None:
+    made = records.invented(6)
+    load_all(county, made)
+    before = counted(county, "2026-10")
+    for dataset, rows in made.items():
+        random.Random(1).shuffle(rows)
+        again = load(county, dataset, rows)
+        assert again.batch is None and again.unchanged == len(rows)
+    assert counted(county, "2026-10") == before
+
+
+def test_a_correction_replaces_and_its_undo_restores_exactly(county: Store) -> None:
+    made = records.invented(7)
+    load_all(county, made)
+    before = {month: counted(county, month) for month in MONTHS}
+    changed: list[Row] = []
+    for row in made["residents"][:40]:
+        # To the other county: another partition.
+        other = "V11" if records.COUNTY[row["place_id"]] == "A" else "V00"
+        changed.append(row | {"place_id": other, "marginal": not row["marginal"]})
+    result = load(county, "residents", changed)
+    assert result.changed == 40
+    keys = {row["person"]: row for row in changed}
+    corrected = made | {"residents": [keys.get(row["person"], row) for row in made["residents"]]}
+    for month in MONTHS:
+        assert counted(county, month) == pytest.approx(records.counted(corrected, month))
+    assert result.batch is not None
+    undo(county, SYSTEM, result.batch, ())
+    assert {month: counted(county, month) for month in MONTHS} == before
+
+
+def test_undoing_the_middle_of_three_corrections_leaves_the_last(county: Store) -> None:
+    made = records.invented(8)
+    load_all(county, made)
+    row = made["residents"][0]
+    middle = load(county, "residents", [row | {"place_id": "V00"}])
+    load(county, "residents", [row | {"place_id": "V11"}])
+    last = load(county, "residents", [row | {"place_id": "V05"}])
+    expected = counted(county, "2026-10")
+    if middle.batch is not None:
+        undo(county, SYSTEM, middle.batch, ())
+    assert counted(county, "2026-10") == expected
+    assert last.batch is not None
+    undo(county, SYSTEM, last.batch, ())
+    moved = made | {"residents": [row | {"place_id": "V11"}, *made["residents"][1:]]}
+    assert counted(county, "2026-10") == pytest.approx(records.counted(moved, "2026-10"))
+
+
+def test_published_months_follow_every_load_and_undo(county: Store) -> None:
+    made = records.invented(9)
+    load_all(county, made, PAIRS)
+    with county.unit(SYSTEM) as unit:
+        months = unit.months()
+    assert months and months[0] == "2025-01"
+    assert check(county, SYSTEM).problems == ()
+    _check_published(county, made, "2026-10")
+    before = fingerprint.contents(county)
+    result = load(county, "services", [made["services"][0] | {"provider": "另一家"}], PAIRS)
+    assert result.batch is not None and result.snapshots
+    undo(county, SYSTEM, result.batch, PAIRS)
+    assert fingerprint.contents(county) == before
+    assert check(county, SYSTEM).problems == ()
+    # What a new roll-up of all gives is what was published bit by bit.
+    with county.unit(SYSTEM) as unit:
+        stored = unit.figures(None, months, None)
+    assert stored.empty
+    assert ensure_snapshots(county, SYSTEM, PAIRS) == ()
+
+
+def _check_published(store: Store, made: Records, month: str) -> None:
+    """The county's sums are those of its villages that have both figures of a pair."""
+    expected = records.counted(made, month)
+    with store.unit(SYSTEM) as unit:
+        values = unit.values(unit.snapshot(month), "C")
+    rows = values[values["source"] == "records"]
+    for pair in PAIRS:
+        mine = rows[rows["numerator_measure"] == pair.numerator].set_index("place_id")
+        for place in ("A", "B"):
+            both = [
+                (expected[pair.numerator, village], expected[pair.denominator, village])
+                for village, county in records.COUNTY.items()
+                if county == place
+                and (pair.numerator, village) in expected
+                and (pair.denominator, village) in expected
+            ]
+            if both:
+                sums = tuple(map(sum, zip(*both, strict=True)))
+                found = (mine.loc[place, "numerator"], mine.loc[place, "denominator"])
+                assert found == pytest.approx(sums)
+
+
+def test_records_stand_beside_reported_figures(county: Store) -> None:
+    made = records.invented(10)
+    load_all(county, made)
+    pairs = (Pair("signed", "persons"), *PAIRS)
+    commit(county, SYSTEM, world.figures_change(world.figures("2026-10")), pairs)
+    with county.unit(SYSTEM) as unit:
+        values = unit.values(unit.snapshot("2026-10"), "C")
+    assert set(values["source"]) == {"reported", "records"}
+    reported = values[values["source"] == "reported"]
+    assert set(reported["numerator_measure"]) == {"signed"}
+
+
+def test_a_county_with_contracts_alone_has_a_month(county: Store) -> None:
+    load(county, "contracts", records.invented(11)["contracts"], PAIRS)
+    with county.unit(SYSTEM) as unit:
+        assert len(unit.months()) == 1
+
+
+def test_records_are_found_by_person_where_they_may_be_seen(county: Store) -> None:
+    made = records.invented(12)
+    load_all(county, made)
+    wanted = sorted({row["person"] for row in made["contracts"][:5]})
+    with county.unit(SYSTEM) as unit:
+        found = unit.records("contracts", "person", wanted)
+    expected = [row for row in made["contracts"] if row["person"] in wanted]
+    key = ["person", "valid_from"]
+    pd.testing.assert_frame_equal(
+        found.sort_values(key, ignore_index=True),
+        records.frame("contracts", expected).sort_values(key, ignore_index=True),
+    )
+
+
+def test_rows_with_empty_or_repeated_keys_are_refused(county: Store) -> None:
+    row = records.invented(13)["residents"][0]
+    for wrong in ([row, row], [row | {"place_id": None}], [row | {"place_id": "V99"}]):
+        with pytest.raises(DudaoError) as caught:
+            load(county, "residents", wrong)
+        assert caught.value.code == "RECORDS_INVALID"
+
+
+def test_every_key_holds_the_month(tmp_path: Path) -> None:
+    """A record of another month is another record: a load looks into its own months only."""
+    for dataset in record_datasets().values():
+        assert dataset.dated in dataset.key
