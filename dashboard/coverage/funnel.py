@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from math import sqrt
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -117,9 +119,10 @@ def dispersion(numerators: ArrayLike, denominators: ArrayLike, share: float) -> 
     Raises:
         ValueError: ``share`` is not within 0 and 1.
 
-    Source: phi = mean of z², z = (y - share) / sqrt(share (1 - share) / n), with the outermost tenth
-    of z at either end drawn in to the next (winsorised), so that those who stand out do not excuse
-    themselves: Spiegelhalter (2005), as at ``limits``.
+    Source: phi = mean of z², z = (y - share) / sqrt(share (1 - share) / n), with the outermost
+    tenth of z at either end drawn in to the next (winsorised), so that those who stand out do not
+    excuse themselves: Spiegelhalter (2005), as at ``limits``. Unlike there it is divided by what
+    that leaves of a normal distribution's variance (0.68): limits widened by it hold what they say.
     """
     _check(share)
     done, whole = np.broadcast_arrays(
@@ -134,8 +137,17 @@ def dispersion(numerators: ArrayLike, denominators: ArrayLike, share: float) -> 
     z = np.sort((done[known] / n - share) / np.sqrt(variance / n))
     cut = int(places * _TRIMMED)
     z = np.clip(z, z[cut], z[places - 1 - cut])
-    phi = float((z * z).mean())
-    return Dispersion(phi, places, phi > 1 + 2 * np.sqrt(2 / places))
+    phi = float((z * z).mean()) / _left(cut / places)
+    return Dispersion(phi, places, phi > 1 + 2 * sqrt(2 / places))
+
+
+def _left(trimmed: float) -> float:
+    """The variance of a standard normal distribution winsorised by a share at either end."""
+    if not trimmed:
+        return 1.0
+    normal = NormalDist()
+    edge = normal.inv_cdf(1 - trimmed)
+    return 1 - 2 * trimmed - 2 * edge * normal.pdf(edge) + 2 * trimmed * edge * edge
 
 
 def _check(share: float) -> None:
@@ -145,14 +157,14 @@ def _check(share: float) -> None:
 
 def _whole(denominators: ArrayLike) -> Floats:
     """The denominators, NaN where one is not whole or not above 0."""
-    given = np.asarray(denominators, dtype=np.float64)
+    given = np.atleast_1d(np.asarray(denominators, dtype=np.float64))
     return np.where(np.isfinite(given) & (given > 0) & (given == np.floor(given)), given, np.nan)
 
 
 def _counts(share: float, whole: Floats, phi: float) -> tuple[Floats, Floats, Floats, Floats]:
     """Low, high, far low, far high as counts: what lies strictly outside is unlikely."""
     _check(share)
-    middle, wider = share * whole, np.sqrt(max(1.0, phi))
+    middle, wider = share * whole, sqrt(max(1.0, phi))
 
     def widened(count: Floats) -> Floats:
         return np.clip(middle + (count - middle) * wider, 0.0, whole) if wider > 1 else count
@@ -181,4 +193,4 @@ def _lowest(share: float, whole: Floats, chance: float) -> Floats:
     r = binom.ppf(chance, whole, share)
     at, before = binom.cdf(r, whole, share), binom.cdf(r - 1, whole, share)
     with np.errstate(invalid="ignore"):
-        return np.maximum(0.0, r - (at - chance) / (at - before))
+        return np.asarray(np.maximum(0.0, r - (at - chance) / (at - before)))
