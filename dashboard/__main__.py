@@ -33,8 +33,9 @@ from dashboard.cli.common import (
 from dashboard.cli.erase import erase
 from dashboard.cli.quality import quality
 from dashboard.cli.rank import rank
+from dashboard.cli.verify import verify
 from dashboard.coverage import disclosure, modes, pace, registry, service
-from dashboard.coverage.model import Cell, Layer, View
+from dashboard.coverage.model import Cell, Layer, Source, View
 from dashboard.demo.service import DEFAULT_ROOT, DEFAULT_SEED, prepare_demo
 from dashboard.intake.service import load_files
 from dashboard.store import Store
@@ -44,6 +45,7 @@ from geodata.errors import DudaoError
 from geodata.model import Place
 from loaders import Request
 from loaders.model import ImportReport, Severity
+from loaders.registry import record_datasets
 
 app = typer.Typer(
     help="Dudao 督导一张图：健康工作现场督导地图。",
@@ -56,6 +58,7 @@ app.add_typer(audit.app, name="audit")
 app.add_typer(user.app, name="user")
 app.command()(erase)
 app.command()(rank)
+app.command()(verify)
 app.command()(quality)
 for command in (durability.backup, durability.restore, durability.check, durability.undo):
     app.command()(command)
@@ -311,6 +314,9 @@ def coverage(
     layer: Annotated[str, typer.Option(help="图层 ID。")],
     place: Annotated[str, typer.Option(help="区划代码，列出它的下级。")],
     month: Annotated[str, typer.Option(help="月份 YYYY-MM。")],
+    source: Annotated[
+        str, typer.Option(help="来源：reported、records、verified，或 gap(上报减核实)。")
+    ] = Source.REPORTED.value,
     compare: Annotated[str | None, typer.Option(help="与该月 YYYY-MM 相比的变化。")] = None,
     as_json: JsonOption = False,
     data: DataOption = None,
@@ -318,10 +324,16 @@ def coverage(
 ) -> None:
     """一个图层在一地各下级的数值，与地图完全一致。"""
     with reporting(as_json), _reading(data, login) as unit:
-        view = View(place_id=place, layer_id=layer, month=month)
+        chosen = Source.REPORTED if source == GAP else _source(source)
+        view = View(place_id=place, layer_id=layer, month=month, source=chosen)
         shown = service.table(unit, view)
         other = service.table(unit, replace(view, month=compare)) if compare else None
+        against = replace(view, source=Source.VERIFIED)
+        verified = service.table(unit, against) if source == GAP else None
+        wanted = (against if verified else view).source
+        missing = registry.uncounted(shown.layer, wanted, unit.loaded_datasets())
     before = {cell.place.id: cell for cell in other.cells} if other else {}
+    found_out = {cell.place.id: cell.value for cell in verified.cells} if verified else {}
     if as_json:
         found: dict[str, Any] = {
             "layer": layer,
@@ -330,6 +342,13 @@ def coverage(
             "version": shown.version,
             "children": [_cell_dict(shown.layer, cell, month) for cell in shown.cells],
         }
+        if source != Source.REPORTED:
+            found["source"] = source
+            found["missing"] = missing
+        if verified is not None:
+            for entry in found["children"]:
+                entry["verified"] = found_out[entry["id"]]
+                entry["gap"] = _gap(entry["value"], entry["verified"])
         if other is not None:
             found["compare"] = {"month": compare, "version": other.version}
             for entry in found["children"]:
@@ -339,6 +358,8 @@ def coverage(
                 entry["change"] = moved
         print_json(found)
         return
+    for line in _missing_words(missing):
+        typer.echo(line, err=True)
     for cell in shown.cells:
         value = (
             cell.status.value
@@ -346,12 +367,42 @@ def coverage(
             else f"{cell.value:,.{shown.layer.decimals}f}{shown.layer.unit}"
         )
         line = f"{cell.rank or '—'}\t{cell.place.id}\t{cell.place.name}\t{value}"
+        if verified is not None:
+            really = found_out[cell.place.id]
+            gap = _gap(cell.value, really)
+            line += "\t—" if gap is None else f"\t核实 {really:,.1f}\t差 {gap:+,.1f}"
         if other is not None:
             was = before.get(cell.place.id)
             moved = modes.change(shown.layer, cell.value, None if was is None else was.value)
             unit_of = "个百分点" if shown.layer.unit == "%" else "%"
             line += "\t—" if moved is None else f"\t{moved:+.1f}{unit_of}"
         typer.echo(line)
+
+
+GAP = "gap"
+"""Asks for reported figures beside verified ones."""
+
+
+def _gap(reported: float | None, verified: float | None) -> float | None:
+    return None if reported is None or verified is None else reported - verified
+
+
+def _source(text: str) -> Source:
+    try:
+        return Source(text)
+    except ValueError as error:
+        raise DudaoError(
+            "SOURCE_UNKNOWN",
+            f"没有数据来源“{text}”。",
+            f"请写 {'、'.join([*Source, GAP])} 之一。",
+        ) from error
+
+
+def _missing_words(missing: list[str] | None) -> list[str]:
+    if missing is None:
+        return ["这个图层没有此来源的数据：没有登记怎样由台账计算。"]
+    titles = "、".join(record_datasets()[one].title for one in missing)
+    return [f"尚未导入：{titles}。请先导入(load)，再看此来源的数据。"] if missing else []
 
 
 def _whole(number: float | None) -> float | int | None:
@@ -395,7 +446,7 @@ def publish(data: DataOption = None) -> None:
     with reporting(False):
         store = open_store(data)
         made = ensure_snapshots(store, actor(store), registry.pairs(), progress)
-        disclosure.prepare(store.snapshots, made, service.SOURCE)
+        disclosure.prepare(store.snapshots, made)
 
 
 if __name__ == "__main__":

@@ -27,9 +27,8 @@ from dashboard.access import SYSTEM, Actor
 from dashboard.accounts import service as accounts
 from dashboard.accounts.service import SignedIn
 from dashboard.coverage import disclosure, registry
-from dashboard.coverage.model import View
+from dashboard.coverage.model import Source, View
 from dashboard.coverage.modes import Mode
-from dashboard.coverage.service import SOURCE
 from dashboard.demo import accounts as demonstration
 from dashboard.gate import oidc, page, signin
 from dashboard.gate.downloads import download
@@ -78,7 +77,7 @@ def create_app(settings: Settings, script: Path = APP_SCRIPT) -> Gate:
     demonstration.ensure(caches.store())
     with caches.store().unit(SYSTEM) as unit:
         published = [unit.snapshot(month) for month in unit.months()]
-    disclosure.prepare(caches.store().snapshots, published, SOURCE)
+    disclosure.prepare(caches.store().snapshots, published)
     app = st.App(
         script,
         routes=routes(settings),
@@ -190,15 +189,16 @@ def nothing_here(request: Request) -> Response:
 def layers(request: Request) -> Response:
     """The children of a place coloured by a layer, as GeoJSON; always of the current version.
 
-    ``?show=`` chooses what the colours say (``Mode``), ``against=`` the month a change is measured
-    from.
+    ``?source=`` chooses who says so (``Source``), ``show=`` what the colours say (``Mode``),
+    ``against=`` the month a change is measured from.
     """
     part, asked = request.path_params, request.query_params
-    view = View(part["place"], part["layer"], part["month"])
     try:
         mode = Mode(asked.get("show", Mode.VALUE))
+        source = Source(asked.get("source", Source.REPORTED))
     except ValueError:
         return nothing_here(request)
+    view = View(part["place"], part["layer"], part["month"], source)
     against = asked.get("against") if mode is Mode.CHANGE else None
     return _answer(request, partial(caches.layer_answer, view=view, mode=mode, against=against))
 

@@ -24,7 +24,6 @@ from dashboard.cli.common import (
     settings,
 )
 from dashboard.coverage import disclosure, registry
-from dashboard.coverage.service import SOURCE
 from dashboard.store.archive import Manifest
 from dashboard.store.backup import BackupResult, RestoreResult
 from dashboard.store.backup import backup as make_backup
@@ -131,7 +130,7 @@ def undo(
     """撤销一次导入，数据恢复到导入之前。"""
     with reporting(as_json), closing(open_store(data)) as store:
         done = take_back(store, actor(store, login), batch, registry.pairs(), progress)
-        disclosure.prepare(store.snapshots, done.snapshots, SOURCE)
+        disclosure.prepare(store.snapshots, done.snapshots)
     if as_json:
         print_json(
             {

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -33,9 +33,6 @@ PUBLIC_UNITS = frozenset({"个", "项", "份", "次", "万元"})
 
 Pattern = dict[str, Shown]
 """What may be shown, by place; places shown whole are not listed."""
-
-Wholes = Callable[[Snapshot, str, Collection[Pair]], dict[Pair, pd.DataFrame]]
-"""``Snapshots.wholes``."""
 
 _left_out: Memory[frozenset[str]] = Memory(256)
 
@@ -138,8 +135,10 @@ def _pair(layer: Layer) -> Pair:
     return Pair(layer.numerator, layer.denominator)
 
 
-def left_out(whole: Snapshots, snapshot: Snapshot, source: str, layer: Layer) -> frozenset[str]:
+def left_out(whole: Snapshots, snapshot: Snapshot, layer: Layer) -> frozenset[str]:
     """The places every screen and answer leaves out of a layer in a month; none unless protected.
+
+    What is left out of one source is left out of all: they speak of the same persons.
 
     Raises:
         SystemProblem: FIGURES_INCONSISTENT.
@@ -147,33 +146,33 @@ def left_out(whole: Snapshots, snapshot: Snapshot, source: str, layer: Layer) ->
     if not layer.protected:
         return frozenset()
     return _left_out.get(
-        (snapshot.file, source, layer.id),
-        lambda: frozenset(_kept(whole, snapshot, source)[layer.id].as_py()),
+        (snapshot.file, layer.id),
+        lambda: frozenset(_kept(whole, snapshot)[layer.id].as_py()),
     )
 
 
-def prepare(whole: Snapshots, snapshots: Iterable[Snapshot], source: str) -> None:
+def prepare(whole: Snapshots, snapshots: Iterable[Snapshot]) -> None:
     """Work out beforehand what is left out of months, so that no page waits for it.
 
     A month that cannot be judged is logged: who asks for it is told.
     """
     for snapshot in snapshots:
         try:
-            _kept(whole, snapshot, source)
+            _kept(whole, snapshot)
         except SystemProblem as problem:
             _log.warning("%s", problem)
 
 
-def _kept(whole: Snapshots, snapshot: Snapshot, source: str) -> dict[str, pa.Scalar]:
+def _kept(whole: Snapshots, snapshot: Snapshot) -> dict[str, pa.Scalar]:
     """The places left out of each protected layer of a month, as kept beside its values.
 
     What is not there, or was made by other rules, is made anew and kept.
     """
     protected = [one for one in registry.layers().values() if one.protected]
-    rules = _rules(protected, source)
+    rules = _rules(protected)
     kept = whole.beside(snapshot)
     if kept is None or (kept.schema.metadata or {}).get(_RULES) != rules:
-        found = _of_month(whole, snapshot, source, protected)
+        found = _of_month(whole, snapshot, protected)
         kept = pa.table(
             {
                 "layer": pa.array([one.id for one in protected], pa.string()),
@@ -184,7 +183,7 @@ def _kept(whole: Snapshots, snapshot: Snapshot, source: str) -> dict[str, pa.Sca
     return dict(zip(kept["layer"].to_pylist(), kept["places"], strict=True))
 
 
-def _rules(protected: Sequence[Layer], source: str) -> bytes:
+def _rules(protected: Sequence[Layer]) -> bytes:
     """Names all that decides what is left out of a month: the layers, the threshold, this code."""
     layers = [
         (
@@ -193,7 +192,7 @@ def _rules(protected: Sequence[Layer], source: str) -> bytes:
         )
         for one in protected
     ]
-    return sha256(json.dumps([_code(), source, INSIDE, layers]).encode()).hexdigest().encode()
+    return sha256(json.dumps([_code(), INSIDE, layers]).encode()).hexdigest().encode()
 
 
 @cache
@@ -204,28 +203,33 @@ def _code() -> str:
 
 
 def _of_month(
-    whole: Snapshots, snapshot: Snapshot, source: str, protected: Sequence[Layer]
-) -> dict[str, Pattern]:
+    whole: Snapshots, snapshot: Snapshot, protected: Sequence[Layer]
+) -> dict[str, set[str]]:
     """Reads the file once, or where that takes much memory once for each group of layers."""
     groups: list[list[Layer]] = []
     for one in protected:
         if not any(one in group for group in groups):
             groups.append(together(one, protected))
     many = whole.rows(snapshot) > _ROWS_AT_ONCE
-    found = {}
-    for lot in groups if many else [list(protected)]:
-        frames = whole.wholes(snapshot, source, [_pair(one) for one in lot])
-        for one in lot:
-            found[one.id] = pattern(frames, snapshot.month, together(one, lot), INSIDE)
+    found: dict[str, set[str]] = {one.id: set() for one in protected}
+    for source in whole.sources(snapshot):
+        for lot in groups if many else [list(protected)]:
+            frames = whole.wholes(snapshot, source, [_pair(one) for one in lot])
+            for one in lot:
+                found[one.id] |= pattern(frames, snapshot.month, together(one, lot), INSIDE).keys()
     return found
 
 
-def of_export(wholes: Wholes, snapshot: Snapshot, source: str, layer: Layer, least: int) -> Pattern:
-    """What an export leaves out of a layer in a month, whether protected or not.
+def of_export(whole: Snapshots, snapshot: Snapshot, layer: Layer, least: int) -> Pattern:
+    """What an export leaves out of a layer in a month, whether protected or not, of all sources.
 
     Raises:
         SystemProblem: FIGURES_INCONSISTENT.
     """
     layers = together(layer, list(registry.layers().values()))
-    frames = wholes(snapshot, source, [_pair(one) for one in layers])
-    return pattern(frames, snapshot.month, layers, least)
+    found: Pattern = {}
+    for source in whole.sources(snapshot):
+        frames = whole.wholes(snapshot, source, [_pair(one) for one in layers])
+        for place_id, shown in pattern(frames, snapshot.month, layers, least).items():
+            found[place_id] = max(found.get(place_id, Shown.ALL), shown)
+    return found

@@ -23,6 +23,14 @@ class Pace(StrEnum):
     NONE = "none"
 
 
+class Source(StrEnum):
+    """Who says so: figures as reported, counted from records, or as a recount found them."""
+
+    REPORTED = "reported"
+    RECORDS = "records"
+    VERIFIED = "verified"
+
+
 class Status(StrEnum):
     """Whether a place has a value to show. None but the first is ever shown as 0."""
 
@@ -99,6 +107,7 @@ class View:
     layer_id: str
     month: str
     """``YYYY-MM``."""
+    source: Source = Source.REPORTED
 
 
 @dataclass(frozen=True, slots=True)

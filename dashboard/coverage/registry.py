@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Collection
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from dashboard.coverage.model import Direction, Layer, Pace
+from dashboard.coverage.model import Direction, Layer, Pace, Source
 from dashboard.coverage.palettes import PALETTES
-from dashboard.store.model import Pair
+from dashboard.store.model import FOUND, RECOUNT, REPORTED, SAMPLED, Pair
 from geodata.errors import DudaoError
 from geodata.model import InstitutionKind, Level
 from loaders import registry as datasets
@@ -164,7 +165,45 @@ def layer(layer_id: str) -> Layer:
 
 
 def pairs() -> tuple[Pair, ...]:
-    """The distinct (numerator, denominator) pairs the roll-up has to produce."""
-    return tuple(
-        dict.fromkeys(Pair(entry.numerator, entry.denominator) for entry in layers().values())
-    )
+    """The distinct pairs the roll-up has to produce: of every layer, and of its field samples."""
+    every = [Pair(entry.numerator, entry.denominator) for entry in layers().values()]
+    every += [pair for entry in layers().values() for pair in sampled_pairs(entry)]
+    return tuple(dict.fromkeys(every))
+
+
+def recount_pair(layer: Layer) -> Pair:
+    """What the households revisited for a layer count to, over what was reported of them."""
+    return Pair(layer.numerator + RECOUNT, layer.numerator + REPORTED)
+
+
+def judged_pair(layer: Layer) -> Pair:
+    """The households revisited that hold what was reported, over all that could be judged."""
+    return Pair(layer.numerator + FOUND, layer.numerator + SAMPLED)
+
+
+def sampled_pairs(layer: Layer) -> tuple[Pair, ...]:
+    """What a field sample says of a layer; nothing of one whose small counts are left out."""
+    return () if layer.protected else (recount_pair(layer), judged_pair(layer))
+
+
+def uncounted(layer: Layer, source: Source, loaded: Collection[str]) -> list[str] | None:
+    """Datasets of records a layer is counted from that were never loaded, by id.
+
+    Args:
+        loaded: the datasets any load brought.
+
+    Returns:
+        None where no record could tell of the layer; empty where nothing stands in the way.
+    """
+    if source is Source.REPORTED:
+        return []
+    if source is Source.VERIFIED:
+        needed = ["revisits"] if sampled_pairs(layer) else None
+    else:
+        both = (layer.numerator, layer.denominator)
+        rules = [datasets.measures()[measure].records for measure in both]
+        needed = [one for rule in rules if rule is not None for one in rule.datasets]
+        needed = None if None in rules else needed
+    if needed is None:
+        return None
+    return [one for one in dict.fromkeys(needed) if one not in loaded]

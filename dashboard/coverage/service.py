@@ -14,7 +14,7 @@ import pandas as pd
 import shapely
 
 from dashboard.access import acts
-from dashboard.coverage import classify, disclosure, modes, plausibility, registry
+from dashboard.coverage import classify, disclosure, modes, plausibility, registry, verification
 from dashboard.coverage import ranking as ranks
 from dashboard.coverage.model import (
     WITHOUT_VALUE,
@@ -26,6 +26,7 @@ from dashboard.coverage.model import (
     Profile,
     Site,
     SiteStatus,
+    Source,
     Status,
     TrendPoint,
     View,
@@ -40,10 +41,9 @@ from geodata.coverage_shapes import simplify
 from geodata.crs import wgs84_to_gcj02
 from geodata.distance import metres_per_degree
 from geodata.encode import feature_collection, geometries, to_json
+from geodata.errors import DudaoError
 from geodata.model import Level, Place
 from geodata.plane import Geometries
-
-SOURCE = "reported"
 
 MapCrs = Literal["wgs84", "gcj02"]
 
@@ -82,16 +82,41 @@ _COLUMNS = (
 )
 
 
-def _columns(layer: Layer, places: Sequence[Place], siblings: Siblings | None) -> Columns:
+def _columns(
+    layer: Layer, places: Sequence[Place], siblings: Siblings | None, source: Source
+) -> Columns:
     """The layer's numbers of ``places``, in their order; NaN where a place has no row."""
-    found = siblings and siblings.get((SOURCE, Pair(layer.numerator, layer.denominator)))
+    pair = Pair(layer.numerator, layer.denominator)
+    found = siblings and siblings.get((source, pair))
     if found:
         return {name: _of(found, name, places) for name in _COLUMNS}
+    if siblings and source is Source.VERIFIED:
+        reported = siblings.get((Source.REPORTED, pair))
+        sample = siblings.get((source, registry.recount_pair(layer)))
+        if reported and sample:
+            return _recounted(layer, places, reported, sample)
     columns = {name: np.full(len(places), np.nan) for name in _COLUMNS}
     if siblings:
         # How many were expected is the same for every pair that anybody reported.
         columns["expected"] = _of(next(iter(siblings.values())), "expected", places)
     return columns
+
+
+def _recounted(
+    layer: Layer, places: Sequence[Place], reported: PairValues, sample: PairValues
+) -> Columns:
+    """Reported figures times what the sample found of what it was told (ratio estimate)."""
+    columns = {name: _of(reported, name, places) for name in _COLUMNS}
+    found, told = (_of(sample, name, places) for name in ("numerator", "denominator"))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        times = np.where(told > 0, found / told, np.nan)
+    numerator = columns["numerator"] * times
+    if disclosure.is_share(layer):
+        numerator = np.minimum(numerator, columns["denominator"])
+    columns["denominator"] = numerator if layer.is_count else columns["denominator"]
+    for name in ("own_numerator", "own_denominator"):
+        columns[name] = np.full(len(places), np.nan)
+    return columns | {"numerator": numerator, "reporting": _of(sample, "reporting", places)}
 
 
 def _of(found: PairValues, name: str, places: Sequence[Place]) -> classify.Floats:
@@ -119,15 +144,16 @@ class _Family:
     whole: Snapshots
     before: Siblings | None = None
     earlier: Snapshot | None = None
+    source: Source = Source.REPORTED
 
     def cells(
         self, layer: Layer, shapes: Mapping[str, Shape], only: str | None = None
     ) -> list[Cell]:
         """One Cell for each place, ranked among all of them; for ``only`` one place if given."""
-        columns = _columns(layer, self.places, self.now)
+        columns = _columns(layer, self.places, self.now, self.source)
         masked = self._leave_out(layer, columns, self.month)
         value = classify.values(layer, columns["numerator"], columns["denominator"])
-        earlier = _columns(layer, self.places, self.before)
+        earlier = _columns(layer, self.places, self.before, self.source)
         if self.earlier is not None:
             self._leave_out(layer, earlier, self.earlier)
         change = value - classify.values(layer, earlier["numerator"], earlier["denominator"])
@@ -150,18 +176,19 @@ class _Family:
 
     def layers(self) -> list[Layer]:
         """The layers these places have figures for."""
-        known = {pair for source, pair in self.now if source == SOURCE}
+        known = {pair for source, pair in self.now if source == self.source}
         return [
             layer
             for layer in registry.layers().values()
             if Pair(layer.numerator, layer.denominator) in known
+            or (self.source is Source.VERIFIED and registry.recount_pair(layer) in known)
         ]
 
     def cells_before(self, layer: Layer) -> dict[str, Cell]:
         """The cells of the month before by place id; none where there is no such month."""
         if self.before is None or self.earlier is None:
             return {}
-        family = _Family(self.places, self.before, self.earlier, self.whole)
+        family = _Family(self.places, self.before, self.earlier, self.whole, source=self.source)
         return {cell.place.id: cell for cell in family.cells(layer, {})}
 
     def _leave_out(self, layer: Layer, columns: Columns, month: Snapshot) -> list[Status | None]:
@@ -171,7 +198,7 @@ class _Family:
             return [None] * len(self.places)
         # Reads a whole month: not for places that have no figure to leave out.
         told = not np.isnan(columns["numerator"]).all()
-        hidden = disclosure.left_out(self.whole, month, SOURCE, layer) if told else {}
+        hidden = disclosure.left_out(self.whole, month, layer) if told else {}
         masked = [
             Status.TOO_LOW
             if place.level > lowest
@@ -235,14 +262,21 @@ def _earlier(unit: Unit, month: str) -> Snapshot | None:
     return unit.snapshot(before) if before in unit.months() else None
 
 
-def _family_of(unit: Unit, place: Place, month: str) -> _Family:
+def _family_of(unit: Unit, place: Place, month: str, source: Source) -> _Family:
     """The place with its siblings."""
     if place.parent_id is None:
-        return _family(unit, [place], None, month)
-    return _family(unit, unit.children(place.parent_id, month_end(month)), place.parent_id, month)
+        return _family(unit, [place], None, month, source)
+    siblings = unit.children(place.parent_id, month_end(month))
+    return _family(unit, siblings, place.parent_id, month, source)
 
 
-def _family(unit: Unit, places: list[Place], parent_id: str | None, month: str) -> _Family:
+def _family(
+    unit: Unit,
+    places: list[Place],
+    parent_id: str | None,
+    month: str,
+    source: Source = Source.REPORTED,
+) -> _Family:
     snapshot, earlier = unit.snapshot(month), _earlier(unit, month)
     return _Family(
         places,
@@ -251,12 +285,20 @@ def _family(unit: Unit, places: list[Place], parent_id: str | None, month: str) 
         unit.whole,
         unit.siblings(earlier, parent_id) if earlier else None,
         earlier,
+        source,
     )
 
 
-def _alone(unit: Unit, places: list[Place], snapshot: Snapshot, parent_id: str | None) -> _Family:
+def _alone(
+    unit: Unit,
+    places: list[Place],
+    snapshot: Snapshot,
+    parent_id: str | None,
+    source: Source = Source.REPORTED,
+) -> _Family:
     """Places of one parent in one month, without the month before."""
-    return _Family(places, unit.siblings(snapshot, parent_id), snapshot, unit.whole)
+    siblings = unit.siblings(snapshot, parent_id)
+    return _Family(places, siblings, snapshot, unit.whole, source=source)
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,10 +317,11 @@ class Scene:
     children: _Family
     own: _Family
     shapes: dict[str, Shape]
+    source: Source
 
 
 @acts("places.view")
-def scene(unit: Unit, place_id: str, month: str) -> Scene:
+def scene(unit: Unit, place_id: str, month: str, source: Source = Source.REPORTED) -> Scene:
     """Read what every view of a place in a month is made of.
 
     Raises:
@@ -291,9 +334,10 @@ def scene(unit: Unit, place_id: str, month: str) -> Scene:
         place=place,
         month=month,
         version=snapshot.version,
-        children=_family(unit, children, place.id, month),
-        own=_family_of(unit, place, month),
+        children=_family(unit, children, place.id, month, source),
+        own=_family_of(unit, place, month, source),
         shapes=unit.shapes([place.id, *(child.id for child in children)], on),
+        source=source,
     )
 
 
@@ -305,7 +349,7 @@ def table(unit: Unit, view: View) -> ViewTable:
         DudaoError: LAYER_NOT_FOUND, PLACE_NOT_FOUND or MONTH_NOT_FOUND.
     """
     layer = registry.layer(view.layer_id)
-    return table_of(scene(unit, view.place_id, view.month), layer)
+    return table_of(scene(unit, view.place_id, view.month, view.source), layer)
 
 
 def table_of(seen: Scene, layer: Layer) -> ViewTable:
@@ -317,7 +361,7 @@ def table_of(seen: Scene, layer: Layer) -> ViewTable:
     order = classify.worst_first(layer, *numbers.T)
     (own,) = seen.own.cells(layer, seen.shapes, only=seen.place.id)
     return ViewTable(
-        view=View(seen.place.id, layer.id, seen.month),
+        view=View(seen.place.id, layer.id, seen.month, seen.source),
         layer=layer,
         place=seen.place,
         version=seen.version,
@@ -327,7 +371,13 @@ def table_of(seen: Scene, layer: Layer) -> ViewTable:
 
 
 @acts("places.view")
-def profile(unit: Unit, place_id: str, month: str, group: str | None = None) -> Profile:
+def profile(
+    unit: Unit,
+    place_id: str,
+    month: str,
+    group: str | None = None,
+    source: Source = Source.REPORTED,
+) -> Profile:
     """One place in one month: every layer's cell, ranked among its siblings.
 
     Args:
@@ -339,7 +389,7 @@ def profile(unit: Unit, place_id: str, month: str, group: str | None = None) -> 
     on = month_end(month)
     unit.snapshot(month)
     place = unit.place(place_id, on)
-    family = _family_of(unit, place, month)
+    family = _family_of(unit, place, month, source)
     shapes = unit.shapes([place.id], on)
     return Profile(
         place=place,
@@ -355,7 +405,9 @@ def profile(unit: Unit, place_id: str, month: str, group: str | None = None) -> 
 
 
 @acts("places.view")
-def trend(unit: Unit, place_id: str, layer_id: str) -> list[TrendPoint]:
+def trend(
+    unit: Unit, place_id: str, layer_id: str, source: Source = Source.REPORTED
+) -> list[TrendPoint]:
     """One place's value in every published month, oldest first; gaps stay as points without value.
 
     The place is looked up month by month, for it may have moved, begun or ended in between.
@@ -373,7 +425,7 @@ def trend(unit: Unit, place_id: str, layer_id: str) -> list[TrendPoint]:
             points.append(TrendPoint(month, None, None, None, Status.NO_DATA))
             continue
         snapshot = unit.snapshot(month)
-        (cell,) = _alone(unit, [place], snapshot, place.parent_id).cells(layer, {})
+        (cell,) = _alone(unit, [place], snapshot, place.parent_id, source).cells(layer, {})
         points.append(TrendPoint(month, cell.numerator, cell.denominator, cell.value, cell.status))
     if points and not versions:
         unit.place(place_id, month_end(points[-1].month))
@@ -405,7 +457,7 @@ def quality(unit: Unit, place_id: str, month: str, quick: bool = False) -> list[
     found = []
     if not near and not (quick and unit.figures_stored(month) > QUICK_FIGURES):
         figures = unit.figures(list(known), [month], None)
-        found += plausibility.own_flags(figures[figures["source"] == SOURCE], month)
+        found += plausibility.own_flags(figures[figures["source"] == Source.REPORTED], month)
     families: defaultdict[str, list[Place]] = defaultdict(list)
     for one in below:
         if one.parent_id is not None:
@@ -446,7 +498,7 @@ def _may_be_told(unit: Unit, snapshot: Snapshot, place: Place, flag: Flag) -> bo
     for layer in plausibility.protected_layers(flag):
         if layer.lowest_level is not None and place.level > layer.lowest_level:
             return False
-        if place.id in disclosure.left_out(unit.whole, snapshot, SOURCE, layer):
+        if place.id in disclosure.left_out(unit.whole, snapshot, layer):
             return False
     return True
 
@@ -510,11 +562,67 @@ def ranking(unit: Unit, view: View, level: Level, by_interval: bool = False) -> 
     cells = [
         cell
         for parent_id, places in below.items()
-        for cell in _Family(places, unit.siblings(snapshot, parent_id), snapshot, unit.whole).cells(
-            layer, {}
-        )
+        for cell in _alone(unit, places, snapshot, parent_id, view.source).cells(layer, {})
     ]
     return ranks.rank(layer, cells, by_interval)
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What the field sample of a place says of a layer, from January to a month.
+
+    Attributes:
+        lot: the LQAS judgement; never ranked by.
+        factor: recounted over reported, with its interval.
+        no_service, missing_source: units that could not be recounted.
+    """
+
+    place: Place
+    month: str
+    lot: verification.Lot
+    factor: verification.Factor
+    no_service: int
+    missing_source: int
+
+
+@acts("places.view")
+def verify(unit: Unit, view: View) -> Verified:
+    """The field sample of a place and all below it, in one layer.
+
+    Units without service fail the judgement and are left out of the factor; units without source
+    are left out of both.
+
+    Raises:
+        DudaoError: LAYER_NOT_FOUND, PLACE_NOT_FOUND, MONTH_NOT_FOUND; LAYER_NOT_SAMPLED.
+    """
+    layer = registry.layer(view.layer_id)
+    on = month_end(view.month)
+    unit.snapshot(view.month)
+    place = unit.place(view.place_id, on)
+    if not registry.sampled_pairs(layer):
+        raise DudaoError(
+            "LAYER_NOT_SAMPLED",
+            f"“{layer.title}”涉及少数患者，不做抽样核实。",
+            "请选择其他图层。",
+        )
+    below = [place.id, *(one.id for one in unit.places_under(place, on))]
+    rows = unit.records("revisits", "place_id", below)
+    rows = rows[rows["measure"] == layer.numerator]
+    months = rows["day"].dt.strftime("%Y-%m")
+    rows = rows[(months >= f"{view.month[:4]}-01") & (months <= view.month)]
+    counted = rows[(rows["result"] == "ok") & rows["recount"].notna()]
+    nothing = int((rows["result"] == "no_service").sum())
+    short = int((counted["recount"] < counted["reported"]).sum())
+    return Verified(
+        place,
+        view.month,
+        verification.judge(len(counted) + nothing, short + nothing),
+        verification.factor(
+            list(zip(counted["recount"].tolist(), counted["reported"].tolist(), strict=True))
+        ),
+        nothing,
+        len(rows) - len(counted) - nothing,
+    )
 
 
 def _site_status(layer: Layer | None, cell: Cell | None) -> SiteStatus:
@@ -567,9 +675,7 @@ def _home_cells(unit: Unit, homes: Iterable[str], layer: Layer, month: str) -> d
     return {
         cell.place.id: cell
         for parent_id, places in below.items()
-        for cell in _Family(places, unit.siblings(snapshot, parent_id), snapshot, unit.whole).cells(
-            layer, {}
-        )
+        for cell in _alone(unit, places, snapshot, parent_id).cells(layer, {})
     }
 
 

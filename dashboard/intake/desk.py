@@ -19,7 +19,6 @@ import numpy as np
 
 from dashboard.access import Actor, acts
 from dashboard.coverage import disclosure
-from dashboard.coverage.service import SOURCE
 from dashboard.intake import loading, service
 from dashboard.intake.issues import IssueIndex
 from dashboard.intake.jobs import Board, Job, Pace, Stopped, turn
@@ -351,7 +350,7 @@ def undo(store: Store, actor: Actor, batch_id: int, pairs: Iterable[Pair]) -> Jo
         done = _when_free(
             job, lambda: undoing.undo(store, actor, batch_id, wanted, job.tell, timeout=0)
         )
-        disclosure.prepare(store.snapshots, done.snapshots, SOURCE)
+        disclosure.prepare(store.snapshots, done.snapshots)
         return done
 
     job = Job("undo", _UNDO_S, work, about=actor.id)

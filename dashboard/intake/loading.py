@@ -8,7 +8,6 @@ from pathlib import Path
 
 from dashboard.access import Actor
 from dashboard.coverage import disclosure
-from dashboard.coverage.service import SOURCE
 from dashboard.intake.model import NEVER_LOADED, summary
 from dashboard.store import Store
 from dashboard.store.commit import commit
@@ -106,7 +105,7 @@ def commit_file(
         timeout,
         checked.state,
     )
-    disclosure.prepare(store.snapshots, result.snapshots, SOURCE)
+    disclosure.prepare(store.snapshots, result.snapshots)
     report.rows_changed = result.changed
     report.rows_unchanged = result.unchanged
     report.committed = result.batch is not None

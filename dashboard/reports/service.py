@@ -40,9 +40,7 @@ def children_table(store: Store, actor: Actor, view: View, *, leaving: bool, for
         months += [unit.snapshot(before)] if before in unit.months() else []
     threshold = LEAVING if leaving else INSIDE
     patterns = [
-        disclosure.of_export(
-            store.snapshots.wholes, snapshot, coverage.SOURCE, table.layer, threshold
-        )
+        disclosure.of_export(store.snapshots, snapshot, table.layer, threshold)
         for snapshot in months
     ]
     allowed = tables.Disclosure(threshold, patterns[0], {} if len(patterns) < 2 else patterns[1])
@@ -55,6 +53,7 @@ def children_table(store: Store, actor: Actor, view: View, *, leaving: bool, for
         details={
             "layer": table.layer.id,
             "month": view.month,
+            "source": view.source.value,
             "version": table.version,
             "format": wanted.value,
             "leaving": leaving,

@@ -10,7 +10,7 @@ import numpy as np
 
 from dashboard.coverage import classify
 from dashboard.coverage.model import Cell as Value
-from dashboard.coverage.model import Layer, Status, ViewTable
+from dashboard.coverage.model import Layer, Source, Status, ViewTable
 from dashboard.privacy.suppress import Shown
 from dashboard.reports.model import Cell, Column, Sheet
 from loaders.registry import Measure, measures
@@ -55,6 +55,9 @@ def rule(threshold: int, leaving: bool) -> str:
     )
 
 
+SOURCES = {Source.REPORTED: "上报", Source.RECORDS: "台账", Source.VERIFIED: "核实(抽样推算)"}
+
+
 def children(
     table: ViewTable, disclosure: Disclosure, *, by: str, at: datetime, leaving: bool
 ) -> Sheet:
@@ -76,6 +79,7 @@ def children(
         for cell, rank in zip([*listed, *others], ranks, strict=True)
     ]
     title = f"{table.place.name} {layer.title} {_month(table.view.month)}"
+    source = "" if table.view.source is Source.REPORTED else f"；来源：{SOURCES[table.view.source]}"
     target = "" if layer.target is None else f"；目标 {layer.target:g}{layer.unit}"
     return Sheet(
         title=title,
@@ -83,7 +87,7 @@ def children(
         rows=rows,
         notes=(
             f"地区：{table.place.name}({table.place.id})；图层：{layer.title}{target}；"
-            f"月份：{_month(table.view.month)}(第 {table.version} 版汇总)",
+            f"月份：{_month(table.view.month)}(第 {table.version} 版汇总){source}",
             f"导出人：{by}；导出时间：{at:%Y-%m-%d %H:%M}",
             rule(disclosure.threshold, leaving),
             layer.help,

@@ -15,14 +15,11 @@ import ibis.expr.types as ir
 import pyarrow as pa
 from ibis import _
 
+from dashboard.store.model import FOUND, RECOUNT, REPORTED, SAMPLED
 from dashboard.store.records import schema_of
 from loaders.registry import Condition, Count, measures, record_datasets
 
 RECORDS, VERIFIED = "records", "verified"
-
-RECOUNT, REPORTED, FOUND, SAMPLED = "@recount", "@reported", "@found", "@sampled"
-"""Added to a measure's id for what the field sample says of it: recounted and reported sums of the
-units that could be recounted; units that hold what was reported, and units that were judged."""
 
 LEAST_AREA, RESIDENTS_ABOVE = 60, 800
 """A clinic for more residents than this needs at least so many square metres."""
@@ -371,7 +368,6 @@ def _sampled(revisits: ir.Table, months: ir.Table) -> ir.Table:
     holds_good = counted & (rows.recount >= rows.reported)
     nothing = ibis.null("float64")
     columns = {
-        "": counted.ifelse(rows.recount, nothing).sum(),
         RECOUNT: counted.ifelse(rows.recount, nothing).sum(),
         REPORTED: counted.ifelse(rows.reported, nothing).sum(),
         FOUND: judged.ifelse(holds_good.ifelse(1, 0), ibis.null("int8")).sum(),

@@ -83,6 +83,11 @@ Siblings = Mapping[tuple[str, Pair], PairValues]
 """(source, pair) -> the values of the places below one parent in one snapshot."""
 
 
+RECOUNT, REPORTED, FOUND, SAMPLED = "@recount", "@reported", "@found", "@sampled"
+"""Added to a measure's id for what the field sample says of it: recounted and reported sums of the
+units that could be recounted; units that hold what was reported, and units that were judged."""
+
+
 class BatchState(StrEnum):
     """open: being loaded; committed: counts; abandoned: never finished, its rows are removed;
     undone: was taken back, its rows stay and count no more."""

@@ -131,6 +131,16 @@ class Snapshots:
         }
         return {pair: found.get(pair, frame.iloc[:0][columns]) for pair in pairs}
 
+    def sources(self, snapshot: Snapshot) -> list[str]:
+        """The sources a month has values of."""
+        try:
+            column = pq.read_table(
+                self._directory / snapshot.file, columns=["source"], use_threads=False
+            )["source"]
+        except FileNotFoundError as error:
+            raise _gone(snapshot) from error
+        return sorted(pc.unique(column).to_pylist())
+
     def _rows(self, snapshot: Snapshot, parent_id: str, coded: bool = False) -> pa.Table:
         """Rows of one parent; its texts as codes if wanted, which is much faster to read."""
         index = self._index(snapshot)

@@ -562,6 +562,11 @@ class Unit:
         """Counts up whenever a place, a boundary or an institution changes: part of cache keys."""
         return int(self.meta(PLACES_VERSION) or 0)
 
+    def loaded_datasets(self) -> set[str]:
+        """The datasets any load that counts brought."""
+        counts = batch.c.state == BatchState.COMMITTED.value
+        return set(self._connection.execute(select(batch.c.dataset).where(counts)).scalars())
+
     def committed(self) -> list[int]:
         """Ids of the batches that count."""
         statement = select(batch.c.id).where(batch.c.state == BatchState.COMMITTED.value)

@@ -15,7 +15,15 @@ from threading import Lock
 from typing import TypeVar, cast
 
 from dashboard.coverage import registry, service
-from dashboard.coverage.model import Indicator, Payload, Profile, Site, View, ViewTable
+from dashboard.coverage.model import (
+    Indicator,
+    Payload,
+    Profile,
+    Site,
+    Source,
+    View,
+    ViewTable,
+)
 from dashboard.coverage.modes import Mode
 from dashboard.coverage.plausibility import Flag
 from dashboard.coverage.service import Outlines, Scene
@@ -135,21 +143,31 @@ def table(unit: Unit, view: View, version: str) -> ViewTable:
     return _tables.get(
         (unit.scope_key, view, version),
         lambda: service.table_of(
-            scene(unit, view.place_id, view.month, version), registry.layer(view.layer_id)
+            scene(unit, view.place_id, view.month, version, view.source),
+            registry.layer(view.layer_id),
         ),
     )
 
 
-def scene(unit: Unit, place_id: str, month: str, version: str) -> Scene:
+def scene(
+    unit: Unit, place_id: str, month: str, version: str, source: Source = Source.REPORTED
+) -> Scene:
     """``service.scene``, remembered."""
-    key = (unit.scope_key, place_id, month, version)
-    return _scenes.get(key, lambda: service.scene(unit, place_id, month))
+    key = (unit.scope_key, place_id, month, version, source)
+    return _scenes.get(key, lambda: service.scene(unit, place_id, month, source))
 
 
-def profile(unit: Unit, place_id: str, month: str, group: str, version: str) -> Profile:
+def profile(
+    unit: Unit,
+    place_id: str,
+    month: str,
+    group: str,
+    version: str,
+    source: Source = Source.REPORTED,
+) -> Profile:
     """``service.profile`` of a group of layers, remembered."""
-    key = (unit.scope_key, place_id, month, group, version)
-    return _profiles.get(key, lambda: service.profile(unit, place_id, month, group))
+    key = (unit.scope_key, place_id, month, group, version, source)
+    return _profiles.get(key, lambda: service.profile(unit, place_id, month, group, source))
 
 
 def indicators(unit: Unit, place_id: str, month: str, months: tuple[str, ...]) -> list[Indicator]:

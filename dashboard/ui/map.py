@@ -20,10 +20,10 @@ from folium.template import Template
 from streamlit_folium import st_folium
 
 from dashboard.coverage import registry
-from dashboard.coverage.model import WITHOUT_VALUE, SiteStatus, ViewTable
+from dashboard.coverage.model import WITHOUT_VALUE, SiteStatus, Source, ViewTable
 from dashboard.coverage.modes import Mode
 from dashboard.settings import Settings
-from dashboard.settings import Tiles as Source
+from dashboard.settings import Tiles as TileSource
 from dashboard.ui import escape, format
 from dashboard.ui.assets import asset_url
 from dashboard.ui.charts import ACCENT
@@ -34,6 +34,7 @@ from dashboard.ui.texts import (
     kind_name,
     language,
     site_status_name,
+    source_name,
     status_name,
 )
 from dashboard.ui.tiles import Tiles
@@ -166,6 +167,7 @@ def config(
     settings: Settings,
     timeline: Sequence[tuple[str, str]] = (),
     beside: tuple[str, str, str] | None = None,
+    missing: Sequence[str] = (),
 ) -> dict[str, Any]:
     """What ``dudao.show`` is told for one view: addresses, colours and every word of the legend.
 
@@ -176,6 +178,7 @@ def config(
         unlocated: institutions under the drawn place without coordinates.
         timeline: the months there are, ascending, each with the last segment of its address.
         beside: layer, month and version of the second map, None: there is one map only.
+        missing: in words, why a layer has no figures of the source in view.
     """
     drawn = table.place
     tail = quote(f"{drawn.id}/{address.month}/{version}")
@@ -209,11 +212,11 @@ def config(
         "selected": address.place if address.place != drawn.id else None,
         "site": address.site,
         "title": _("{place}，{month}").format(place=drawn.name, month=format.month(address.month)),
-        "opacity": 0.7 if settings.tiles is not Source.NONE else 0.95,
+        "opacity": 0.7 if settings.tiles is not TileSource.NONE else 0.95,
         "accent": ACCENT,
         "words": {str(-1 - at): status_name(status) for at, status in enumerate(WITHOUT_VALUE)},
         "rank": _("第 {rank} 名"),
-        "notes": _notes(table, address, unlocated, settings),
+        "notes": _notes(table, address, unlocated, settings, missing),
         "siteColours": SITE_COLOURS,
         "siteWords": {status.value: site_status_name(status) for status in SiteStatus},
         "kinds": {kind.value: kind_name(kind) for kind in InstitutionKind},
@@ -229,13 +232,15 @@ def config(
 
 
 def _query(address: Address) -> str:
-    """The end of the addresses of all layers and months shown in the same mode."""
-    if address.show is Mode.VALUE:
-        return ""
-    asked = {"show": address.show.value}
+    """The end of the addresses of all layers and months of the same source and mode."""
+    asked = {}
+    if address.source is not Source.REPORTED:
+        asked["source"] = address.source.value
+    if address.show is not Mode.VALUE:
+        asked["show"] = address.show.value
     if address.against is not None:
         asked["against"] = address.against
-    return "?" + urlencode(asked)
+    return "?" + urlencode(asked) if asked else ""
 
 
 def _second(drawn: Place, layer: str, month: str, version: str) -> dict[str, Any]:
@@ -247,9 +252,18 @@ def _second(drawn: Place, layer: str, month: str, version: str) -> dict[str, Any
     }
 
 
-def _notes(table: ViewTable, address: Address, unlocated: int, settings: Settings) -> list[str]:
+def _notes(
+    table: ViewTable,
+    address: Address,
+    unlocated: int,
+    settings: Settings,
+    missing: Sequence[str],
+) -> list[str]:
     """What the legend has to say below the classes, whatever the layer."""
     notes = []
+    if address.source is not Source.REPORTED:
+        notes.append(_("数据来源：{source}").format(source=source_name(address.source)))
+        notes += missing
     if address.against is not None:
         notes.append(_("与{month}相比").format(month=format.month(address.against)))
     if table.without_boundary:

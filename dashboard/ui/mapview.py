@@ -6,8 +6,8 @@ from functools import partial
 
 import streamlit as st
 
-from dashboard.coverage import service
-from dashboard.coverage.model import Layer, Profile, Site
+from dashboard.coverage import registry, service
+from dashboard.coverage.model import Layer, Profile, Site, Source
 from dashboard.coverage.modes import Mode
 from dashboard.store.model import month_end
 from dashboard.store.unit import DEMONSTRATION, Unit
@@ -27,8 +27,9 @@ from dashboard.ui import (
     tables,
 )
 from dashboard.ui import map as drawing
+from dashboard.ui.datawords import dataset_title
 from dashboard.ui.state import Address
-from dashboard.ui.texts import _, language, mode_name
+from dashboard.ui.texts import _, language, mode_name, source_name
 from geodata.errors import DudaoError
 from geodata.model import Institution, Place
 
@@ -75,7 +76,12 @@ class MapView:
     def profile(self) -> Profile:
         """The place itself in the layers of the group in view."""
         return caches.profile(
-            self.unit, self.place.id, self.address.month, self.layer.group, self.version
+            self.unit,
+            self.place.id,
+            self.address.month,
+            self.layer.group,
+            self.version,
+            self.address.source,
         )
 
     def _key(self, part: str) -> tuple[str, Address, str, str]:
@@ -90,6 +96,7 @@ class MapView:
         """The pages, month, layers in groups, language, account."""
         frame.sidebar_head("map", self.unit.actor)
         frame.month_picker(self.address, self.unit.months())
+        self._sources()
         self._modes()
         blocks.show(
             "layers",
@@ -97,6 +104,24 @@ class MapView:
             selected=self.address.layer,
         )
         frame.sidebar_foot(self._demonstration())
+
+    def _sources(self) -> None:
+        frame.line("dd-group", _("数据来源"))
+        blocks.show(
+            "sources",
+            caches.markup(self.unit, self._key("sources"), self._source_links),
+            selected=self.address.source.value,
+        )
+
+    def _source_links(self) -> str:
+        return blocks.render(
+            "modes.html",
+            label=_("数据来源"),
+            modes=[
+                (source.value, source_name(source), self.address.href(source=source))
+                for source in Source
+            ],
+        )
 
     def _modes(self) -> None:
         frame.line("dd-group", _("图上颜色"))
@@ -120,6 +145,7 @@ class MapView:
     def _mode_links(self) -> str:
         return blocks.render(
             "modes.html",
+            label=_("图上颜色"),
             modes=[
                 (mode.value, mode_name(mode), self.address.href(show=mode, against=None))
                 for mode in Mode
@@ -182,9 +208,20 @@ class MapView:
                 settings,
                 timeline,
                 beside,
+                self._missing(),
             ),
         )
         drawing.show(caches.tiles(), config, _picked)
+
+    def _missing(self) -> tuple[str, ...]:
+        if self.address.source is Source.REPORTED:
+            return ()
+        loaded = self.unit.loaded_datasets()
+        found = registry.uncounted(self.layer, self.address.source, loaded)
+        if found is None:
+            return (_("这个图层没有此来源的数据"),)
+        titles = "、".join(dataset_title(one) for one in found)
+        return (_("尚未导入：{datasets}").format(datasets=titles),) if found else ()
 
     def _unlocated(self) -> int:
         counts = caches.site_counts(self.unit, self.shown.place, self.address.month)
@@ -210,7 +247,7 @@ class MapView:
         )
 
     def _trend(self) -> str:
-        points = service.trend(self.unit, self.address.place, self.layer.id)
+        points = service.trend(self.unit, self.address.place, self.layer.id, self.address.source)
         return charts.markup(self.layer, points)
 
     def _institutions(self) -> str:

@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, quote_plus, urlencode
 import streamlit as st
 
 from dashboard.coverage import registry
-from dashboard.coverage.model import View
+from dashboard.coverage.model import Source, View
 from dashboard.coverage.modes import Mode
 from dashboard.store.model import month_end
 from dashboard.store.unit import Unit
@@ -27,7 +27,7 @@ _KEY = "address"
 SEARCH = "search"
 """Key of the search box."""
 
-FIELDS = ("place", "layer", "month", "site", "show", "against", "beside", "lang")
+FIELDS = ("place", "layer", "month", "site", "source", "show", "against", "beside", "lang")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,7 @@ class Address:
         site: institution opened in the side panel, or None.
         show: what the colours say.
         against: the month a change is measured from; None unless changes are shown.
+        source: who says so; the second map always shows what was reported.
         beside: layer and month of the second map, as ``layer~YYYY-MM``, or None.
         lang: language of the interface; ``default_lang`` is left out of the address.
     """
@@ -52,16 +53,19 @@ class Address:
     beside: str | None = None
     lang: str = "zh"
     default_lang: str = "zh"
+    source: Source = Source.REPORTED
 
     def view(self) -> View:
         """What the coverage service is asked."""
-        return View(self.place, self.layer, self.month)
+        return View(self.place, self.layer, self.month, self.source)
 
     def params(self) -> dict[str, str]:
         """The query parameters."""
         found = {"place": self.place, "layer": self.layer, "month": self.month}
         if self.site is not None:
             found["site"] = self.site
+        if self.source is not Source.REPORTED:
+            found["source"] = self.source.value
         if self.show is not Mode.VALUE:
             found["show"] = self.show.value
         if self.against is not None:
@@ -147,6 +151,7 @@ def parse(params: Mapping[str, str], unit: Unit, default_lang: str = "zh") -> Re
         beside,
         lang,
         default_lang,
+        _source(params.get("source"), problems),
     )
     return Resolved(address, place, site, tuple(problems))
 
@@ -181,6 +186,13 @@ def _month(wanted: str | None, months: Sequence[str], problems: list[str]) -> st
     shown = min(months, key=lambda month: abs((month_end(month) - day).days))
     problems.append(_("{month}没有数据，已改为最近的{shown}。").format(month=wanted, shown=shown))
     return shown
+
+
+def _source(wanted: str | None, problems: list[str]) -> Source:
+    if wanted is None or wanted in set(Source):
+        return Source(wanted or Source.REPORTED)
+    problems.append(_("没有数据来源“{source}”，已改为上报数据。").format(source=wanted))
+    return Source.REPORTED
 
 
 def _show(wanted: str | None, problems: list[str]) -> Mode:

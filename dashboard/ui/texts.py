@@ -14,7 +14,7 @@ from pathlib import Path
 from babel.messages.pofile import read_po
 
 from dashboard.access import Role
-from dashboard.coverage.model import Layer, SiteStatus, Status
+from dashboard.coverage.model import Layer, SiteStatus, Source, Status
 from dashboard.coverage.modes import Mode
 from dashboard.coverage.pace import Standing
 from geodata.model import InstitutionKind, Level
@@ -159,6 +159,15 @@ def mode_name(mode: Mode) -> str:
         Mode.PACE: _("序时进度"),
         Mode.CHANGE: _("变化"),
     }[mode]
+
+
+def source_name(source: Source) -> str:
+    """Who says so."""
+    return {
+        Source.REPORTED: _("上报"),
+        Source.RECORDS: _("台账"),
+        Source.VERIFIED: _("核实"),
+    }[source]
 
 
 def standing_name(standing: Standing) -> str:

@@ -11,7 +11,7 @@ import pytest
 
 from dashboard.access import SYSTEM
 from dashboard.coverage import disclosure, registry, service
-from dashboard.coverage.model import Layer, Status
+from dashboard.coverage.model import Layer, Source, Status
 from dashboard.store import Store
 from dashboard.store.commit import commit
 from dashboard.store.model import Change, Snapshot
@@ -62,14 +62,12 @@ def published(store: Store) -> Snapshot:
 
 def hidden(store: Store, layer_id: str = LAYER) -> frozenset[str]:
     disclosure._left_out.clear()
-    return disclosure.left_out(
-        store.snapshots, published(store), service.SOURCE, registry.layer(layer_id)
-    )
+    return disclosure.left_out(store.snapshots, published(store), registry.layer(layer_id))
 
 
 def directly(store: Store, layer: Layer) -> frozenset[str]:
     frames = store.snapshots.wholes(
-        published(store), service.SOURCE, [disclosure._pair(one) for one in PROTECTED]
+        published(store), Source.REPORTED, [disclosure._pair(one) for one in PROTECTED]
     )
     mates = disclosure.together(layer, PROTECTED)
     return frozenset(disclosure.pattern(frames, MONTH, mates, disclosure.INSIDE))
@@ -80,7 +78,7 @@ def beside(store: Store) -> Path:
 
 
 def test_what_is_kept_is_what_the_rules_say(store: Store) -> None:
-    disclosure.prepare(store.snapshots, [published(store)], service.SOURCE)
+    disclosure.prepare(store.snapshots, [published(store)])
     for layer in PROTECTED:
         assert hidden(store, layer.id) == directly(store, layer), layer.id
     assert "T0V1" in hidden(store) and len(hidden(store)) >= 2
@@ -96,7 +94,7 @@ def test_layers_read_apart_say_the_same(store: Store, monkeypatch: pytest.Monkey
 def test_a_prepared_month_is_not_searched_again(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    disclosure.prepare(store.snapshots, [published(store)], service.SOURCE)
+    disclosure.prepare(store.snapshots, [published(store)])
     expected = hidden(store)
     monkeypatch.setattr(store.snapshots, "wholes", None)
     assert hidden(store) == expected
@@ -106,7 +104,7 @@ def test_a_prepared_month_is_not_searched_again(
 
 
 def test_other_rules_make_it_anew(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    disclosure.prepare(store.snapshots, [published(store)], service.SOURCE)
+    disclosure.prepare(store.snapshots, [published(store)])
     assert "T0V1" in hidden(store)
     before = beside(store).read_bytes()
     # One more layer is protected: what is kept does not know it.
@@ -125,7 +123,7 @@ def test_other_rules_make_it_anew(store: Store, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_damage_hides_no_less(store: Store) -> None:
-    disclosure.prepare(store.snapshots, [published(store)], service.SOURCE)
+    disclosure.prepare(store.snapshots, [published(store)])
     expected = hidden(store)
     beside(store).write_bytes(beside(store).read_bytes()[:-30])
     assert hidden(store) == expected != frozenset()
@@ -143,6 +141,6 @@ def test_a_month_that_cannot_be_judged_holds_no_load_up(
         return found
 
     monkeypatch.setattr(store.snapshots, "wholes", damaged)
-    disclosure.prepare(store.snapshots, [published(store)], service.SOURCE)
+    disclosure.prepare(store.snapshots, [published(store)])
     assert "各级合计不一致" in caplog.text
     assert not beside(store).exists()

@@ -230,6 +230,9 @@ ATTACKS: dict[str, Attack] = {
         lambda u: service.table(u, View(THEIRS, LAYER, MONTH))
     ),
     "dashboard.coverage.service.trend": _reading(lambda u: service.trend(u, THEIRS, LAYER)),
+    "dashboard.coverage.service.verify": _reading(
+        lambda u: service.verify(u, View(THEIRS, "contract_coverage", MONTH))
+    ),
     "dashboard.demo.service.prepare_demo": lambda w, a: demo.prepare_demo(w.store, actor=a),
     "dashboard.intake.desk.batches": lambda w, a: desk.batches(w.store, a),
     "dashboard.intake.desk.begin_check": lambda w, a: desk.begin_check(

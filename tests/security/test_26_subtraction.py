@@ -22,8 +22,7 @@ from scipy.sparse.csgraph import connected_components
 
 from dashboard.access import SYSTEM
 from dashboard.coverage import disclosure, registry
-from dashboard.coverage import service as coverage
-from dashboard.coverage.model import Layer, View
+from dashboard.coverage.model import Layer, Source, View
 from dashboard.demo.service import prepare_demo
 from dashboard.privacy import suppress
 from dashboard.privacy.suppress import INSIDE, LEAVING, Bools, Floats, Ints, Shown
@@ -333,7 +332,7 @@ class Exports:
             self._read(store, place, View(place.id, layer.id, month), leaving)
         # The truth, to know which counts are small.
         pair = Pair(layer.numerator, layer.denominator)
-        self.truth = store.snapshots.wholes(snapshot, coverage.SOURCE, [pair])[pair].dropna()
+        self.truth = store.snapshots.wholes(snapshot, Source.REPORTED, [pair])[pair].dropna()
 
     def _read(self, store: Store, place: Place, view: View, leaving: bool) -> None:
         made = service.children_table(store, SYSTEM, view, leaving=leaving, format="csv")

@@ -300,7 +300,6 @@ def sampled(records: Records, month: str) -> dict[tuple[str, str], float]:
         name, place_id = row["measure"], row["place_id"]
         could = row["result"] == "ok" and row["recount"] is not None
         if could:
-            add(name, place_id, row["recount"])
             add(f"{name}@recount", place_id, row["recount"])
             add(f"{name}@reported", place_id, row["reported"])
         if could or row["result"] == "no_service":
