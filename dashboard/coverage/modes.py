@@ -1,4 +1,4 @@
-"""What the colours of a view say: the values, their pace, or their change since another month."""
+"""What the colours of a view say: values, pace, change since another month, or the field sample."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from dashboard.coverage import palettes
+from dashboard.coverage import palettes, verification
 from dashboard.coverage.model import Cell, Direction, Layer, Status, ViewTable
 from dashboard.coverage.pace import STANDINGS, standing
 
@@ -19,6 +19,13 @@ class Mode(StrEnum):
     VALUE = "value"
     PACE = "pace"
     CHANGE = "change"
+    GAP = "gap"
+    FACTOR = "factor"
+    LQAS = "lqas"
+
+
+SAMPLED = (Mode.FACTOR, Mode.LQAS)
+"""What is told of the field sample alone."""
 
 
 POINTS = (-5.0, -1.0, 1.0, 5.0)
@@ -30,6 +37,13 @@ PACE_COLOURS = ("#d7191c", "#fdae61", "#2c7bb6")
 """Late, behind, ahead: told apart by every kind of colour vision."""
 
 
+FACTOR_COLOURS = ("#d7191c", "#ffffbf", "#2c7bb6")
+"""Over-reported, agreeing, under-reported."""
+FACTOR_LIMITS = (verification.OVER_REPORTED_BELOW, verification.UNDER_REPORTED_ABOVE)
+LQAS_COLOURS = ("#d7191c", "#2c7bb6")
+"""Failed, passed."""
+
+
 @dataclass(frozen=True, slots=True)
 class Shade:
     """What the map says of one place: the number shown and its class, or why there is none."""
@@ -39,13 +53,35 @@ class Shade:
     status: Status
 
 
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What the field sample of a place comes to, from January to the month.
+
+    Attributes:
+        recount, reported: sums of the units that could be recounted.
+        found, judged: units that hold what was reported, of all that could be judged.
+    """
+
+    recount: float
+    reported: float
+    found: int
+    judged: int
+
+
 def colours(layer: Layer, mode: Mode) -> tuple[str, ...]:
     """One colour a class, low value first."""
     if mode is Mode.VALUE:
         return palettes.colours(layer.palette, layer.classes)
     if mode is Mode.PACE:
         return PACE_COLOURS
+    if mode is Mode.FACTOR:
+        return FACTOR_COLOURS
+    if mode is Mode.LQAS:
+        return LQAS_COLOURS
     found = palettes.colours("RdYlBu", len(POINTS) + 1)
+    if mode is Mode.GAP:
+        # More reported than found is never good, whichever way is better.
+        return found[::-1]
     return found if layer.direction is Direction.HIGHER else found[::-1]
 
 
@@ -53,8 +89,10 @@ def limits(layer: Layer, mode: Mode) -> tuple[float, ...]:
     """Inner class limits, ascending; none where the classes are words."""
     if mode is Mode.VALUE:
         return layer.breaks
-    if mode is Mode.PACE:
+    if mode in (Mode.PACE, Mode.LQAS):
         return ()
+    if mode is Mode.FACTOR:
+        return FACTOR_LIMITS
     return POINTS if layer.unit == "%" else PER_CENT
 
 
@@ -67,17 +105,41 @@ def change(layer: Layer, now: float | None, before: float | None) -> float | Non
     return None if before == 0 else (now - before) / abs(before) * 100
 
 
-def shades(table: ViewTable, mode: Mode, before: Mapping[str, Cell]) -> list[Shade]:
+def shades(
+    table: ViewTable,
+    mode: Mode,
+    other: Mapping[str, Cell],
+    samples: Mapping[str, Sample] | None = None,
+) -> list[Shade]:
     """What the map says of each of a table's cells.
 
     Args:
-        before: cells of the other month by place id, for ``CHANGE``; a place that is missing there
-            has no data.
+        other: cells by place id of the other month for ``CHANGE``, verified ones for ``GAP``; a
+            place that is missing there has no data.
+        samples: by place id, for ``SAMPLED`` modes.
     """
-    return [_shade(table.layer, cell, mode, table.view.month, before) for cell in table.cells]
+    if mode in SAMPLED:
+        known = samples or {}
+        return [_judged(mode, known.get(cell.place.id)) for cell in table.cells]
+    return [_shade(table.layer, cell, mode, table.view.month, other) for cell in table.cells]
 
 
-def _shade(layer: Layer, cell: Cell, mode: Mode, month: str, before: Mapping[str, Cell]) -> Shade:
+def _judged(mode: Mode, sample: Sample | None) -> Shade:
+    if sample is None:
+        return Shade(None, None, Status.NO_DATA)
+    if mode is Mode.LQAS:
+        lot = verification.judge(sample.judged, sample.judged - sample.found)
+        if lot.passed is None:
+            return Shade(None, None, Status.NOT_APPLICABLE)
+        return Shade(float(lot.failures), int(lot.passed), Status.OK)
+    if sample.reported <= 0:
+        return Shade(None, None, Status.NOT_APPLICABLE)
+    value = sample.recount / sample.reported
+    index = int(np.searchsorted(FACTOR_LIMITS, value, side="right"))
+    return Shade(value, index, Status.OK)
+
+
+def _shade(layer: Layer, cell: Cell, mode: Mode, month: str, others: Mapping[str, Cell]) -> Shade:
     if mode is Mode.VALUE or cell.value is None:
         return Shade(cell.value, cell.class_index, cell.status)
     if mode is Mode.PACE:
@@ -85,7 +147,7 @@ def _shade(layer: Layer, cell: Cell, mode: Mode, month: str, before: Mapping[str
         if found is None:
             return Shade(None, None, Status.NOT_APPLICABLE)
         return Shade(cell.value, STANDINGS.index(found), Status.OK)
-    other = before.get(cell.place.id)
+    other = others.get(cell.place.id)
     if other is None or other.value is None:
         return Shade(None, None, Status.NO_DATA if other is None else other.status)
     moved = change(layer, cell.value, other.value)

@@ -32,7 +32,7 @@ from dashboard.coverage.model import (
     View,
     ViewTable,
 )
-from dashboard.coverage.modes import Mode
+from dashboard.coverage.modes import Mode, Sample
 from dashboard.coverage.plausibility import Flag
 from dashboard.store.model import Pair, PairValues, Shape, Siblings, Snapshot, month_end
 from dashboard.store.snapshots import Snapshots
@@ -751,7 +751,8 @@ def payload(
     shown: ViewTable,
     drawn: Outlines,
     mode: Mode = Mode.VALUE,
-    before: ViewTable | None = None,
+    other: ViewTable | None = None,
+    samples: Mapping[str, Sample] | None = None,
 ) -> Payload:
     """The children of a view as a small GeoJSON FeatureCollection.
 
@@ -763,10 +764,11 @@ def payload(
     indicative.
 
     Args:
-        before: the same view of the month a change is measured from.
+        other: the same view of the month a change is measured from, or as verified.
+        samples: of the children, where the field sample is shown; ``a`` and ``b`` are its numbers.
     """
-    earlier = {cell.place.id: cell for cell in before.cells} if before else {}
-    shades = modes.shades(shown, mode, earlier)
+    others = {cell.place.id: cell for cell in other.cells} if other else {}
+    shades = modes.shades(shown, mode, others, samples)
     codes = [
         -1 - WITHOUT_VALUE.index(shade.status) if shade.class_index is None else shade.class_index
         for shade in shades
@@ -777,14 +779,16 @@ def payload(
         if outline is None:
             continue
         start, fixed = outline
+        above, below = _counts_of(cell, mode, (samples or {}).get(cell.place.id))
         properties = {
             "id": cell.place.id,
             "n": cell.place.name,
             "v": shade.value,
-            "a": cell.numerator,
-            "b": cell.denominator,
+            "a": above,
+            "b": below,
             "c": code,
-            "r": cell.rank,
+            # LQAS sorts into two classes; it never ranks.
+            "r": None if mode in modes.SAMPLED else cell.rank,
             **fixed,
         }
         features.append(f"{start}{to_json(properties)}}}")
@@ -794,6 +798,41 @@ def payload(
     )
     head = f'{{"type":"FeatureCollection","shapes":"{drawn.digest}","counts":{counts},"features":['
     return _payload(f"{head}{','.join(features)}]}}".encode())
+
+
+def _counts_of(cell: Cell, mode: Mode, sample: Sample | None) -> tuple[float | None, float | None]:
+    """The two numbers a value is made of."""
+    if mode not in modes.SAMPLED:
+        return cell.numerator, cell.denominator
+    if sample is None:
+        return None, None
+    if mode is Mode.LQAS:
+        return sample.judged - sample.found, sample.judged
+    return sample.recount, sample.reported
+
+
+def samples(seen: Scene, layer: Layer) -> dict[str, Sample]:
+    """The field samples of the children of a scene, by place id; none of a protected layer."""
+    if not registry.sampled_pairs(layer):
+        return {}
+    places, siblings = seen.children.places, seen.children.now
+    pairs = (registry.recount_pair(layer), registry.judged_pair(layer))
+    columns = []
+    for pair in pairs:
+        found = siblings.get((Source.VERIFIED, pair))
+        for name in ("numerator", "denominator"):
+            nothing = np.full(len(places), np.nan)
+            columns.append(_of(found, name, places) if found else nothing)
+    made = {}
+    for place, recount, told, good, judged in zip(
+        places, *(column.tolist() for column in columns), strict=True
+    ):
+        if not math.isnan(judged):
+            none = math.isnan(told)
+            made[place.id] = Sample(
+                0.0 if none else recount, 0.0 if none else told, int(good), int(judged)
+            )
+    return made
 
 
 def site_payload(found: Sequence[Site], crs: MapCrs = "wgs84") -> Payload:

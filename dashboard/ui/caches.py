@@ -24,7 +24,7 @@ from dashboard.coverage.model import (
     View,
     ViewTable,
 )
-from dashboard.coverage.modes import Mode
+from dashboard.coverage.modes import SAMPLED, Mode
 from dashboard.coverage.plausibility import Flag
 from dashboard.coverage.service import Outlines, Scene
 from dashboard.settings import Settings
@@ -228,6 +228,8 @@ def layer_answer(
     crs = tiles().crs
     computed = version(unit, view.month)
     other = None if against is None else (against, version(unit, against))
+    if mode is Mode.GAP:
+        view = replace(view, source=Source.REPORTED)
     return _answers.get(
         (unit.scope_key, "layer", view, computed, mode, other, crs),
         lambda: _answer(
@@ -235,10 +237,25 @@ def layer_answer(
                 table(unit, view, computed),
                 _drawn_outlines(unit, view, computed),
                 mode,
-                None if other is None else table(unit, replace(view, month=other[0]), other[1]),
+                _other(unit, view, computed, mode, other),
+                service.samples(
+                    scene(unit, view.place_id, view.month, computed, view.source),
+                    registry.layer(view.layer_id),
+                )
+                if mode in SAMPLED
+                else None,
             )
         ),
     )
+
+
+def _other(
+    unit: Unit, view: View, computed: str, mode: Mode, against: tuple[str, str] | None
+) -> ViewTable | None:
+    """The table a difference is measured from."""
+    if mode is Mode.GAP:
+        return table(unit, replace(view, source=Source.VERIFIED), computed)
+    return None if against is None else table(unit, replace(view, month=against[0]), against[1])
 
 
 def _drawn_outlines(unit: Unit, view: View, version: str) -> Outlines:

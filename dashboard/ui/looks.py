@@ -55,8 +55,12 @@ def look(layer: Layer, mode: Mode = Mode.VALUE) -> dict[str, Any]:
     colours = modes.colours(layer, mode)
     unit, decimals = layer.unit, layer.decimals
     title = layer_title(layer)
-    if mode is Mode.CHANGE:
+    if mode in (Mode.CHANGE, Mode.GAP):
         unit, decimals = ("个百分点", 1) if layer.unit == "%" else ("%", 1)
+    if mode is Mode.FACTOR:
+        unit, decimals = "", 2
+    if mode is Mode.LQAS:
+        unit, decimals = "户", 0
     if mode is not Mode.VALUE:
         title = _("{layer}：{mode}").format(layer=title, mode=mode_name(mode))
     return {
@@ -66,22 +70,36 @@ def look(layer: Layer, mode: Mode = Mode.VALUE) -> dict[str, Any]:
         "dark": [_is_dark(colour) for colour in colours],
         "classes": class_words(layer, mode),
         "unit": unit_name(unit),
-        "unitNote": _("单位：{unit}").format(unit=unit_name(unit)) if unit != "%" else "",
+        "unitNote": _("单位：{unit}").format(unit=unit_name(unit)) if unit not in ("%", "") else "",
         "decimals": decimals,
-        "signed": mode is Mode.CHANGE,
-        "counts": None
-        if layer.is_count
-        else [
-            [measure_title(measure), format.measure_decimals(measure)]
-            for measure in (layer.numerator, layer.denominator)
-        ],
+        "signed": mode in (Mode.CHANGE, Mode.GAP),
+        "counts": _counts(layer, mode),
     }
+
+
+def _counts(layer: Layer, mode: Mode) -> list[tuple[str, int]] | None:
+    """Titles and decimals of the two numbers a value is made of."""
+    if mode is Mode.FACTOR:
+        decimals = format.measure_decimals(layer.numerator)
+        return [(_("核实数"), decimals), (_("上报数"), decimals)]
+    if mode is Mode.LQAS:
+        return [(_("不符户数"), 0), (_("核实户数"), 0)]
+    if layer.is_count:
+        return None
+    return [
+        (measure_title(measure), format.measure_decimals(measure))
+        for measure in (layer.numerator, layer.denominator)
+    ]
 
 
 def class_words(layer: Layer, mode: Mode) -> list[str]:
     """The words of each class, low value first."""
     if mode is Mode.PACE:
         return [standing_name(one) for one in STANDINGS]
+    if mode is Mode.FACTOR:
+        return [_("上报偏多(低于 0.90)"), _("基本一致"), _("上报偏少(高于 1.10)")]
+    if mode is Mode.LQAS:
+        return [_("不达标"), _("达标")]
     if mode is Mode.VALUE:
         return [format.class_label(layer, index) for index in range(layer.classes)]
     suffix = "" if layer.unit == "%" else "%"

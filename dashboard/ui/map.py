@@ -263,7 +263,9 @@ def _notes(
     notes = []
     if address.source is not Source.REPORTED:
         notes.append(_("数据来源：{source}").format(source=source_name(address.source)))
-        notes += missing
+    if address.show is Mode.LQAS:
+        notes.append(_("只作判定，不作排名"))
+    notes += missing
     if address.against is not None:
         notes.append(_("与{month}相比").format(month=format.month(address.against)))
     if table.without_boundary:

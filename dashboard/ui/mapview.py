@@ -8,7 +8,7 @@ import streamlit as st
 
 from dashboard.coverage import registry, service
 from dashboard.coverage.model import Layer, Profile, Site, Source
-from dashboard.coverage.modes import Mode
+from dashboard.coverage.modes import SAMPLED, Mode
 from dashboard.store.model import month_end
 from dashboard.store.unit import DEMONSTRATION, Unit
 from dashboard.ui import (
@@ -214,10 +214,10 @@ class MapView:
         drawing.show(caches.tiles(), config, _picked)
 
     def _missing(self) -> tuple[str, ...]:
-        if self.address.source is Source.REPORTED:
-            return ()
-        loaded = self.unit.loaded_datasets()
-        found = registry.uncounted(self.layer, self.address.source, loaded)
+        source = self.address.source
+        if self.address.show in (Mode.GAP, *SAMPLED):
+            source = Source.VERIFIED
+        found = registry.uncounted(self.layer, source, self.unit.loaded_datasets())
         if found is None:
             return (_("这个图层没有此来源的数据"),)
         titles = "、".join(dataset_title(one) for one in found)

@@ -158,6 +158,9 @@ def mode_name(mode: Mode) -> str:
         Mode.VALUE: _("数值"),
         Mode.PACE: _("序时进度"),
         Mode.CHANGE: _("变化"),
+        Mode.GAP: _("上报减核实"),
+        Mode.FACTOR: _("核实系数"),
+        Mode.LQAS: _("LQAS 判定"),
     }[mode]
 
 

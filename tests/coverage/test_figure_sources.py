@@ -13,8 +13,9 @@ from typer.testing import CliRunner
 
 from dashboard.__main__ import app
 from dashboard.access import SYSTEM
-from dashboard.coverage import registry, service
+from dashboard.coverage import modes, registry, service
 from dashboard.coverage.model import Cell, Source, Status, View
+from dashboard.coverage.modes import Mode
 from dashboard.store import Store
 from dashboard.store.commit import commit
 from dashboard.store.model import Change
@@ -173,6 +174,28 @@ def test_the_sample_is_judged_and_measured(unit: Unit) -> None:
     with pytest.raises(DudaoError) as caught:
         service.verify(unit, View("T0", "hypertension_management", MONTH))
     assert caught.value.code in ("LAYER_NOT_SAMPLED", "LAYER_NOT_FOUND")
+
+
+def test_the_map_shows_gap_factor_and_judgement(unit: Unit) -> None:
+    layer = registry.layer("contract_coverage")
+    seen = service.scene(unit, "T0", MONTH)
+    table = service.table_of(seen, layer)
+    samples = service.samples(seen, layer)
+    assert set(samples) == {"T0V0"}
+    verified = cells(unit, layer.id, Source.VERIFIED)
+    at = [cell.place.id for cell in table.cells].index("T0V0")
+    gap = modes.shades(table, Mode.GAP, verified)[at]
+    assert gap.value == pytest.approx(14) and gap.class_index == 4
+    factor = modes.shades(table, Mode.FACTOR, {}, samples)[at]
+    assert factor.value == pytest.approx(0.8) and factor.class_index == 0
+    judged = modes.shades(table, Mode.LQAS, {}, samples)[at]
+    assert judged.value == 3 and judged.class_index in (0, 1)
+    others = modes.shades(table, Mode.LQAS, {}, samples)
+    assert all(shade.status is Status.NO_DATA for n, shade in enumerate(others) if n != at)
+    drawn = service.outlines(seen)
+    body = json.loads(service.payload(table, drawn, Mode.LQAS, None, samples).body)
+    found = next(one["properties"] for one in body["features"] if one["id"] == "T0V0")
+    assert (found["a"], found["b"], found["r"]) == (3, 6, None)
 
 
 def test_what_was_never_loaded_is_named() -> None:
