@@ -26,7 +26,7 @@ from dashboard.store import database, images
 from dashboard.store.keys import AUDIT, Keys
 from dashboard.store.model import Erasure
 from dashboard.store.persons import DATASET, TABLE, delete_persons, erased, now, stored
-from dashboard.store.records import person_number
+from dashboard.store.records import numbers_of
 from dashboard.store.tables import batch_before, erasure, meta, person, snapshot
 from geodata.errors import SystemProblem
 
@@ -174,7 +174,7 @@ def _forget_records(store: Store) -> None:
     """
     with database.reading(store.engine, EVERYTHING) as connection:
         gone = erased(connection, {proof.key for proof in history(connection, None)})
-    first = store.records.forget([person_number(key) for key in gone])
+    first = store.records.forget(numbers_of(gone))
     if first is not None:
         with database.writing(store.engine) as connection:
             connection.execute(

@@ -18,7 +18,7 @@ from dashboard.store import database, erasures, images, persons
 from dashboard.store.engine import COLUMNS
 from dashboard.store.model import BatchState, Pair, Progress
 from dashboard.store.publish import committed_batches, pairs_hash, quiet, read_pieces, rolled
-from dashboard.store.records import person_number
+from dashboard.store.records import numbers_of
 from dashboard.store.snapshots import BESIDE
 from dashboard.store.store import RESTORE_PENDING, Store
 from dashboard.store.tables import (
@@ -391,7 +391,7 @@ def _erasures(context: _Context) -> Iterator[Problem]:
     held = sorted(persons.stored(context.connection, gone)) if gone else []
     if held:
         yield Problem("ERASED_PRESENT", "已删除的个人数据又出现在名册中。", len(held), _short(held))
-    rows = context.store.records.holding([person_number(key) for key in gone]) if gone else 0
+    rows = context.store.records.holding(numbers_of(gone)) if gone else 0
     if rows:
         yield Problem("ERASED_PRESENT", "已删除的个人数据还在台账中。", rows)
     kept = select(batch_before.c.removed).where(batch_before.c.table_name == person.name)

@@ -6,7 +6,8 @@ the record was, so that the latest row of a key can be found inside each partiti
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import re
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -22,6 +23,8 @@ from dashboard.store.appended import Appended
 from loaders.registry import PERSON, Dataset, record_datasets
 
 PARTITIONS = ("county", "month")
+
+_KEY = re.compile("[0-9a-f]{64}")
 
 LATEST = frozenset({"clinic_checks"})
 """Datasets of which the latest row counts, of whatever year."""
@@ -55,6 +58,11 @@ def schema_of(dataset: str) -> pa.Schema:
 def person_number(key: str) -> int:
     """The number a person goes by in records: the first 64 bits of the key."""
     return int.from_bytes(bytes.fromhex(key[:16]), "big", signed=True)
+
+
+def numbers_of(keys: Iterable[str]) -> list[int]:
+    """The numbers of some keys; what is no key, as in a forged proof, has none."""
+    return [person_number(key) for key in keys if _KEY.fullmatch(key)]
 
 
 def person_numbers(keys: pd.Series) -> npt.NDArray[np.int64]:

@@ -185,8 +185,8 @@ def test_each_export_is_audited_on_either_database(store: Store) -> None:
     for format, (actor, place, outcome, details) in zip(Format, trail.rows(), strict=True):
         assert (actor, place, outcome) == ("7", "A1", "done")
         assert details == {
-            "layer": LAYER, "month": "2026-10", "version": 1, "format": format.value,
-            "leaving": True, "threshold": 10, "rows": 4, "left_out": 2,
+            "layer": LAYER, "month": "2026-10", "source": "reported", "version": 1,
+            "format": format.value, "leaving": True, "threshold": 10, "rows": 4, "left_out": 2,
         }  # fmt: skip
 
 
