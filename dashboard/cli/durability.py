@@ -112,7 +112,7 @@ def restore(
 def check(as_json: JsonOption = False, data: DataOption = None, login: AsOption = None) -> None:
     """检查数据库、月度数据、汇总文件、审计记录和相互引用是否完整。"""
     with reporting(as_json), closing(open_store(data)) as store:
-        found = look_at_everything(store, actor(store, login), progress)
+        found = look_at_everything(store, actor(store, login), progress, registry.pairs())
     if as_json:
         print_json(_checked(found))
     else:

@@ -17,6 +17,7 @@ from dashboard.demo.institutions import institutions
 from dashboard.demo.model import DemoFiles, TroubleKind
 from dashboard.demo.outlines import outlines_of
 from dashboard.demo.persons import persons
+from dashboard.demo.records import records
 from dashboard.demo.streams import stream
 from dashboard.demo.systems import system_figures
 from dashboard.demo.troubles import OLD_NAME, of_kind, planted
@@ -85,6 +86,10 @@ def build(
             documents.reported(listed["id"]), directory / "document_figures.csv"
         ),
         persons=_write_csv(persons(listed, seed), directory / "persons.csv"),
+        records=tuple(
+            (dataset, _write_csv(rows, directory / f"{dataset}.csv"))
+            for dataset, rows in records(figures, span, seed).items()
+        ),
         troubles=planted(set(listed["id"]), set(clinics["id"])),
     )
 

@@ -57,6 +57,7 @@ class DemoFiles:
         document_figures: CSV, long: what the source documents report of a place here; None where
             they are about none of them.
         persons: CSV of invented persons.
+        records: ``(dataset, CSV)`` of invented records of one township; none where it is not there.
         months: ``YYYY-MM``, ascending.
         troubles: the planted troubles that lie under the root.
     """
@@ -72,6 +73,7 @@ class DemoFiles:
     systems: Path | None
     document_figures: Path | None
     persons: Path
+    records: tuple[tuple[str, Path], ...]
     troubles: tuple[Trouble, ...]
 
     def in_load_order(self) -> tuple[tuple[str, Path], ...]:
@@ -84,5 +86,6 @@ class DemoFiles:
             ("figures", self.systems),
             ("figures", self.document_figures),
             ("persons", self.persons),
+            *self.records,
         )
         return tuple((dataset, path) for dataset, path in ordered if path is not None)

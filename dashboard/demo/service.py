@@ -13,6 +13,7 @@ from dashboard.store import Store
 from dashboard.store.unit import DEMONSTRATION
 from geodata.errors import DudaoError
 from loaders import Request
+from loaders.registry import datasets
 
 __all__ = ["DEFAULT_ROOT", "DEFAULT_SEED", "DEMONSTRATION_OF", "prepare_demo"]
 
@@ -55,7 +56,8 @@ def prepare_demo(
     for dataset, path in files.in_load_order():
         say(f"正在导入 {path.name} ……")
         # Nobody but the program itself may bring persons into a demonstration: these are invented.
-        who = SYSTEM if dataset == "persons" else actor
+        personal = dataset == "persons" or datasets()[dataset].of_persons
+        who = SYSTEM if personal else actor
         (report,) = load_files(
             store, who, [path], Request(dataset=dataset), registry.pairs(), progress=progress
         )
