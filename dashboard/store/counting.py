@@ -6,7 +6,7 @@ whole numbers or sums of what the records hold: two engines agree to the last di
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache, reduce
 from typing import Any
 
@@ -107,8 +107,19 @@ def _holds(column: ir.Value, wanted: Any) -> ir.BooleanValue:
     return reduce(lambda any_, code: any_ | words.contains(f" {code} "), codes, ibis.literal(False))
 
 
-def _in_force(rows: ir.Table, months: ir.Table, dataset: str) -> ir.Table:
-    """Each row beside each month on whose last day it is in force."""
+def _asked(rules: Iterable[Count]) -> list[str]:
+    """Columns that some rule wants to say something: a flag set, or a code."""
+    return sorted({one.column for rule in rules for one in rule.where if one.value is not False})
+
+
+def _in_force(rows: ir.Table, months: ir.Table, dataset: str, rules: Iterable[Count]) -> ir.Table:
+    """Each row beside each month on whose last day it is in force.
+
+    ``said_<column>`` is how many rows of the county say anything in a column that is asked for.
+    """
+    said = {f"said_{name}": rows[name].count() for name in _asked(rules)}
+    told = rows.group_by("county").agg(rows=rows.count(), **said)
+    rows = rows.join(told, "county")
     joined = rows.drop("month").cross_join(months)
     found = joined.filter(joined.valid_from <= joined["last"])
     for end in ("valid_to", "died"):
@@ -134,6 +145,17 @@ def _long(wide: ir.Table, names: Sequence[str], keys: Sequence[str] = _AT) -> ir
     )
 
 
+def _told(rows: ir.Table, rule: Count, value: ir.Value) -> ir.Value:
+    """A value where the county says anything in the columns asked for: a blank column says no."""
+    asked = _asked([rule])
+    if not asked:
+        return value
+    everything = reduce(
+        lambda all_, name: all_ & (rows[f"said_{name}"] > 0), asked, rows.place_id.notnull()
+    )
+    return everything.ifelse(value, ibis.null())
+
+
 def _amount(rows: ir.Table, rule: Count) -> ir.Value:
     """What the rows that fulfil a rule come to: their number, or the sum of some columns."""
     fits = holds(rows, rule.where)
@@ -153,14 +175,19 @@ def _stock(
     """Rows in force on the month's last day."""
     parts = []
     for dataset in sorted({rule.dataset for rule in rules.values()}):
-        rows = _in_force(tables[dataset], months, dataset)
         mine = {name: rule for name, rule in rules.items() if rule.dataset == dataset}
-        amounts = {
-            name: _amount(rows, rule)
-            if rule.distinct is None
-            else holds(rows, rule.where).ifelse(rows[rule.distinct], ibis.null()).nunique()
-            for name, rule in mine.items()
-        }
+        rows = _in_force(tables[dataset], months, dataset, mine.values())
+        amounts = {}
+        for name, rule in mine.items():
+            fits = holds(rows, rule.where)
+            if rule.distinct is None:
+                amounts[name] = _told(rows, rule, fits.ifelse(1, 0)).sum()
+            else:
+                number = fits.ifelse(rows[rule.distinct], ibis.null()).nunique()
+                told = _told(rows, rule, ibis.literal(1)) if rule.where else None
+                amounts[name] = (
+                    number if told is None else told.max().isnull().ifelse(ibis.null(), number)
+                )
         parts.append(_long(rows.group_by("place_id", "month").agg(**amounts), list(mine)))
     return _union(parts)
 
@@ -218,7 +245,7 @@ def _reached(
     for dataset, by in sorted({(rule.dataset, rule.by or "") for rule in rules.values()}):
         mine = {n: rule for n, rule in rules.items() if (rule.dataset, rule.by) == (dataset, by)}
         (key,) = [name for name in record_datasets()[dataset].canonical_key if name != "valid_from"]
-        rows = _in_force(tables[dataset], months, dataset)
+        rows = _in_force(tables[dataset], months, dataset, mine.values())
         served = _numbered(tables[by], months)
         never = ibis.null("int64")
         firsts = {
@@ -236,9 +263,8 @@ def _reached(
         amounts = {}
         for name, rule in mine.items():
             fits = holds(joined, rule.where) & (joined[f"{name}_any"] <= joined.number)
-            amounts[name] = fits.ifelse(
-                (joined[name] <= joined.number).fill_null(False).ifelse(1, 0), ibis.null("int8")
-            ).sum()
+            had = (joined[name] <= joined.number).fill_null(False).ifelse(1, 0)
+            amounts[name] = fits.ifelse(_told(joined, rule, had), ibis.null("int8")).sum()
         parts.append(_long(joined.group_by("place_id", "month").agg(**amounts), list(mine)))
     return _union(parts)
 

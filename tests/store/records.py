@@ -52,7 +52,13 @@ def invented(seed: int, persons: int = 120) -> Records:
                 "household_id": household,
                 "diseases": " ".join(sorted(chance.sample(diseases, chance.randrange(3)))) or None,
             }
-            | {name: chance.choice((True, False, None)) for name in sorted(flags)}
+            | {
+                # County B has no column for two of the flags.
+                name: None
+                if COUNTY[village] == "B" and name in ("exited", "cervical_eligible")
+                else chance.choice((True, False, None))
+                for name in sorted(flags)
+            }
         )  # fmt: skip
         if number % 3 == 0:
             row = {"household_id": household, "valid_from": began, "place_id": village,
@@ -76,13 +82,14 @@ def invented(seed: int, persons: int = 120) -> Records:
             )  # fmt: skip
         start = some_day(date(2026, 6, 1))
         end = start + timedelta(days=chance.randrange(20, 300))
+        paid = chance.choice((True, None)) if COUNTY[village] == "A" else None
         made["contracts"].append({"person": person, "valid_from": start, "valid_to": end,
                                   "place_id": village, "team_id": "T", "doctor": None,
-                                  "fee_paid": chance.choice((True, None))})  # fmt: skip
+                                  "fee_paid": paid})  # fmt: skip
         if chance.random() < 0.5:
             made["contracts"].append({"person": person, "valid_from": end, "place_id": village,
                                       "valid_to": end + timedelta(days=366), "team_id": "T",
-                                      "doctor": None, "fee_paid": False})  # fmt: skip
+                                      "doctor": None, "fee_paid": None})  # fmt: skip
         # County B brings no exams and no follow-ups at all.
         mine = kinds if COUNTY[village] == "A" else kinds[1:3] + kinds[4:]
         for _ in range(chance.randrange(12)):
@@ -169,10 +176,27 @@ def _in_force(rows: list[Row], last: date) -> list[Row]:
     ]
 
 
+def _told(records: Records, rule: Count) -> set[str]:
+    """Counties whose rows say anything in every column a rule asks for."""
+    asked = [one.column for one in rule.where if one.value is not False]
+    rows = records[rule.dataset]
+    return {
+        county
+        for county in ("A", "B")
+        if all(
+            any(COUNTY[row["place_id"]] == county and row.get(name) is not None for row in rows)
+            for name in asked
+        )
+    }
+
+
 def _stock(records: Records, rule: Count, month: str) -> dict[str, float]:
+    told = _told(records, rule)
     found: dict[str, float] = {}
     seen: set[tuple[Any, ...]] = set()
     for row in _in_force(records[rule.dataset], month_end(month)):
+        if COUNTY[row["place_id"]] not in told:
+            continue
         found.setdefault(row["place_id"], 0.0)
         once = (row["place_id"], row[rule.distinct]) if rule.distinct else None
         if _holds(row, rule.where) and (once is None or once not in seen):
@@ -211,10 +235,11 @@ def _reached(records: Records, rule: Count, month: str) -> dict[str, float]:
     by_county: dict[str, set[Any]] = {}
     for row in served:
         by_county.setdefault(COUNTY[row["place_id"]], set()).add(row[key])
+    told = _told(records, rule)
     found: dict[str, float] = {}
     for row in _in_force(records[rule.dataset], month_end(month)):
         county = COUNTY[row["place_id"]]
-        if county in by_county and _holds(row, rule.where):
+        if county in by_county and county in told and _holds(row, rule.where):
             found.setdefault(row["place_id"], 0.0)
             found[row["place_id"]] += row[key] in by_county[county]
     return found
