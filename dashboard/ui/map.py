@@ -20,7 +20,7 @@ from folium.template import Template
 from streamlit_folium import st_folium
 
 from dashboard.coverage import registry
-from dashboard.coverage.model import WITHOUT_VALUE, SiteStatus, Source, ViewTable
+from dashboard.coverage.model import WITHOUT_VALUE, SiteStatus, Source, Status, ViewTable
 from dashboard.coverage.modes import Mode
 from dashboard.settings import Settings
 from dashboard.settings import Tiles as TileSource
@@ -214,7 +214,7 @@ def config(
         "title": _("{place}，{month}").format(place=drawn.name, month=format.month(address.month)),
         "opacity": 0.7 if settings.tiles is not TileSource.NONE else 0.95,
         "accent": ACCENT,
-        "words": {str(-1 - at): status_name(status) for at, status in enumerate(WITHOUT_VALUE)},
+        "words": _status_words(address.show),
         "rank": _("第 {rank} 名"),
         "notes": _notes(table, address, unlocated, settings, missing),
         "siteColours": SITE_COLOURS,
@@ -229,6 +229,14 @@ def config(
         else _("{place}没有下级单位。").format(place=drawn.name),
         "failed": _("地图数据没有取到(MAP_FETCH)。请检查网络后刷新页面。"),
     }
+
+
+def _status_words(show: Mode) -> dict[str, str]:
+    """The words of the classes without a value, by their codes."""
+    words = {status: status_name(status) for status in WITHOUT_VALUE}
+    if show is Mode.LQAS:
+        words |= {Status.NO_DATA: _("未抽样"), Status.NOT_APPLICABLE: _("样本不足")}
+    return {str(-1 - at): words[status] for at, status in enumerate(WITHOUT_VALUE)}
 
 
 def _query(address: Address) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 
@@ -37,6 +38,15 @@ def county(store: Store) -> Store:
     return store
 
 
+@pytest.fixture
+def plain(tmp_path: Path) -> Iterator[Store]:
+    """The same for what no database has a part in."""
+    store = Store.open(tmp_path / "data")
+    commit(store, SYSTEM, world.places_change(drawn=False), ())
+    yield store
+    store.close()
+
+
 def load(store: Store, dataset: str, rows: list[Row], pairs: tuple[Pair, ...] = ()) -> CommitResult:
     return commit(store, SYSTEM, records.change(dataset, rows), pairs)
 
@@ -60,10 +70,10 @@ def counted(store: Store, month: str, source: str = "records") -> dict[tuple[str
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_figures_are_those_of_a_second_count(county: Store, seed: int) -> None:
+def test_figures_are_those_of_a_second_count(plain: Store, seed: int) -> None:
     made = records.invented(seed)
-    load_all(county, made)
-    every = count(county, *MONTHS)
+    load_all(plain, made)
+    every = count(plain, *MONTHS)
     for month in MONTHS:
         rows = every[every["month"] == month]
         own = rows[rows["source"] == "records"]
@@ -76,7 +86,7 @@ def test_figures_are_those_of_a_second_count(county: Store, seed: int) -> None:
     assert {"examined_persons", "village_follow_ups_done", "standard_village_clinics"} <= kinds
 
 
-def test_twelve_visits_in_december_are_one(county: Store) -> None:
+def test_twelve_visits_in_december_are_one(plain: Store) -> None:
     person = records.key_of(1)
     contract: Row = {
         "person": person, "valid_from": date(2025, 1, 1), "place_id": "V00",
@@ -89,17 +99,17 @@ def test_twelve_visits_in_december_are_one(county: Store) -> None:
         }
         for day in range(1, 13)
     ]  # fmt: skip
-    load(county, "contracts", [contract])
-    load(county, "services", visits)
-    found = counted(county, "2025-12")
+    load(plain, "contracts", [contract])
+    load(plain, "services", visits)
+    found = counted(plain, "2025-12")
     assert found["village_follow_ups_due", "V00"] == 6
     assert found["village_follow_ups_done", "V00"] == 1
 
 
-def test_a_county_that_brought_no_services_says_nothing_instead_of_nought(county: Store) -> None:
+def test_a_county_that_brought_no_services_says_nothing_instead_of_nought(plain: Store) -> None:
     made = records.invented(4)
-    load_all(county, made)
-    found = counted(county, "2026-10")
+    load_all(plain, made)
+    found = counted(plain, "2026-10")
     measured = {place for name, place in found if name == "examined_persons"}
     assert measured and all(records.COUNTY[place] == "A" for place in measured)
     assert {records.COUNTY[place] for name, place in found if name == "registered_persons"} == {
@@ -107,21 +117,21 @@ def test_a_county_that_brought_no_services_says_nothing_instead_of_nought(county
     }  # fmt: skip
 
 
-def test_a_measure_without_its_datasets_is_not_counted(county: Store) -> None:
-    load(county, "residents", records.invented(5)["residents"])
-    assert {name for name, _ in counted(county, "2026-10")} >= {"registered_persons"}
-    assert not [name for name, _ in counted(county, "2026-10") if name == "examined_persons"]
+def test_a_measure_without_its_datasets_is_not_counted(plain: Store) -> None:
+    load(plain, "residents", records.invented(5)["residents"])
+    assert {name for name, _ in counted(plain, "2026-10")} >= {"registered_persons"}
+    assert not [name for name, _ in counted(plain, "2026-10") if name == "examined_persons"]
 
 
-def test_loading_twice_changes_nothing(county: Store) -> None:
+def test_loading_twice_changes_nothing(plain: Store) -> None:
     made = records.invented(6)
-    load_all(county, made)
-    before = counted(county, "2026-10")
+    load_all(plain, made)
+    before = counted(plain, "2026-10")
     for dataset, rows in made.items():
         random.Random(1).shuffle(rows)
-        again = load(county, dataset, rows)
+        again = load(plain, dataset, rows)
         assert again.batch is None and again.unchanged == len(rows)
-    assert counted(county, "2026-10") == before
+    assert counted(plain, "2026-10") == before
 
 
 def test_a_correction_replaces_and_its_undo_restores_exactly(county: Store) -> None:
@@ -144,21 +154,21 @@ def test_a_correction_replaces_and_its_undo_restores_exactly(county: Store) -> N
     assert {month: counted(county, month) for month in MONTHS} == before
 
 
-def test_undoing_the_middle_of_three_corrections_leaves_the_last(county: Store) -> None:
+def test_undoing_the_middle_of_three_corrections_leaves_the_last(plain: Store) -> None:
     made = records.invented(8)
-    load_all(county, made)
+    load_all(plain, made)
     row = made["residents"][0]
-    middle = load(county, "residents", [row | {"place_id": "V00"}])
-    load(county, "residents", [row | {"place_id": "V11"}])
-    last = load(county, "residents", [row | {"place_id": "V05"}])
-    expected = counted(county, "2026-10")
+    middle = load(plain, "residents", [row | {"place_id": "V00"}])
+    load(plain, "residents", [row | {"place_id": "V11"}])
+    last = load(plain, "residents", [row | {"place_id": "V05"}])
+    expected = counted(plain, "2026-10")
     if middle.batch is not None:
-        undo(county, SYSTEM, middle.batch, ())
-    assert counted(county, "2026-10") == expected
+        undo(plain, SYSTEM, middle.batch, ())
+    assert counted(plain, "2026-10") == expected
     assert last.batch is not None
-    undo(county, SYSTEM, last.batch, ())
+    undo(plain, SYSTEM, last.batch, ())
     moved = made | {"residents": [row | {"place_id": "V11"}, *made["residents"][1:]]}
-    assert counted(county, "2026-10") == pytest.approx(records.counted(moved, "2026-10"))
+    assert counted(plain, "2026-10") == pytest.approx(records.counted(moved, "2026-10"))
 
 
 def test_published_months_follow_every_load_and_undo(county: Store) -> None:
