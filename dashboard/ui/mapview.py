@@ -95,7 +95,7 @@ class MapView:
     def sidebar(self) -> None:
         """The pages, month, layers in groups, language, account."""
         frame.sidebar_head("map", self.unit.actor)
-        frame.month_picker(self.address, self.unit.months())
+        frame.month_picker(self.address, self.unit)
         self._sources()
         self._modes()
         blocks.show(
@@ -161,6 +161,7 @@ class MapView:
         """Say so when the figures are not real."""
         if self._demonstration():
             frame.demonstration_banner()
+        frame.version_banner(self.unit, self.address)
 
     def breadcrumb(self) -> None:
         """The places above, each a link."""
@@ -286,7 +287,7 @@ class MapView:
                 key="whole-list",
                 on_click=partial(st.session_state.update, {_WHOLE_LIST: self.shown.place.id}),
             )
-        exporting.show(self.shown.view, self.unit.actor)
+        exporting.show(self.shown.view, self.address.version, self.unit.actor)
 
     def doubts(self) -> None:
         """What is doubtful below the drawn place, when asked: finding it takes longest."""
