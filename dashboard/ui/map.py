@@ -189,7 +189,10 @@ def config(
         "looksUrl": f"../../looks/{language()}/{looks(language()).mark}",
         "layersUrl": "../../layers",
         "sitesUrl": f"../../sites/{tail}{_edition(address)}",
-        "doubtsUrl": f"../../doubts/{tail}{_edition(address)}",
+        # Doubts are about what was reported.
+        "doubtsUrl": f"../../doubts/{tail}{_edition(address)}"
+        if address.source is Source.REPORTED
+        else None,
         "doubtWords": _("{count} 处数据存疑"),
         "tail": tail,
         "placePart": quote(drawn.id),

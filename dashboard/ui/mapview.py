@@ -290,7 +290,12 @@ class MapView:
         exporting.show(self.shown.view, self.address.version, self.unit.actor)
 
     def doubts(self) -> None:
-        """What is doubtful below the drawn place, when asked: finding it takes longest."""
+        """What is doubtful of the reported figures below the drawn place, when asked.
+
+        Finding it takes longest.
+        """
+        if self.address.source is not Source.REPORTED:
+            return
         if st.session_state.get(_DOUBTS) != self.shown.place.id:
             st.button(
                 _("查看存疑数据"),
