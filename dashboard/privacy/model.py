@@ -133,10 +133,15 @@ class ErasureResult:
 
 @dataclass(frozen=True, slots=True)
 class DataPath:
-    """A person's data path: what is held, from where, who looked, what was erased."""
+    """A person's data path: what is held, from where, who looked, what was erased.
+
+    Attributes:
+        records: the datasets of records that have rows of the person, and how many.
+    """
 
     key: str
     held: tuple[Held, ...]
+    records: tuple[tuple[str, int], ...]
     origins: tuple[Origin, ...]
     accesses: tuple[Access, ...]
     erasures: tuple[Erasure, ...]

@@ -29,6 +29,7 @@ from dashboard.privacy.model import (
 from dashboard.store import Store, erasures
 from dashboard.store import persons as register
 from dashboard.store.model import Erasure, Person, PersonRow
+from dashboard.store.records import person_number
 from dashboard.store.store import Command, paths_of
 from geodata.errors import DudaoError, SystemProblem
 from loaders.persons import id_problem, normalise_id
@@ -112,14 +113,16 @@ def trace(store: Store, actor: Actor, key_or_id_number: str) -> DataPath:
     Raises:
         NotAllowed
         DudaoError: PERSON_NOT_FOUND, nothing is known of the person, or they are outside the
-            scope, which is audited; someone erased is only traced with a grant everywhere.
+            scope, which is audited; someone erased, or only in records, is only traced with a grant
+            everywhere.
     """
     key = _key(store, key_or_id_number)
     with store.command(actor, "persons.trace", subject=_subject(key)) as command:
         connection = command.connection
         found = register.find(connection, key)
         past = erasures.history(connection, key)
-        if found is not None or not past:
+        recorded = _recorded(store, key)
+        if found is not None or not (past or recorded):
             _must_see(command, key)
         elif not actor.scope("persons.trace").everything:
             raise PersonNotFound(exists=True)
@@ -128,6 +131,7 @@ def trace(store: Store, actor: Actor, key_or_id_number: str) -> DataPath:
     return DataPath(
         key=key,
         held=() if found is None else (_held(found),),
+        records=tuple(recorded.items()),
         origins=tuple(
             Origin(
                 batch=load.batch,
@@ -204,7 +208,11 @@ def erase(store: Store, actor: Actor, key: str, reason: str, copies: Copies) -> 
             connection = command.connection
             again = _erased_before(command, key)
             held_since = ""
-            if again is None:
+            recorded = _recorded(store, key)
+            if again is None and _only_recorded(command, key, recorded):
+                of_records = {key: sum(recorded.values())}
+                proofs = erasures.erase(connection, store.keys, (), said, actor.id, of_records)
+            elif again is None:
                 _must_see(command, key)
                 found = register.reveal(connection, key)
                 said = _without_name(said, found)
@@ -310,6 +318,23 @@ def _must_see(command: Command, key: str) -> None:
         raise PersonNotFound(exists=True)
     command.place_id = found.place_id
     command.path = paths[-1] if paths else None
+
+
+def _recorded(store: Store, key: str) -> dict[str, int]:
+    """How many rows records have of a person, by dataset."""
+    return store.records.holding([person_number(key)]) if _subject(key) else {}
+
+
+def _only_recorded(command: Command, key: str, recorded: Mapping[str, int]) -> bool:
+    """Whether records have somebody who is in no register, for whom may do this everywhere.
+
+    A ledger's row has a place, a person in it has none.
+    """
+    return (
+        bool(recorded)
+        and command.actor.scope(command.action.id).everything
+        and register.find(command.connection, key) is None
+    )
 
 
 def _erased_before(command: Command, key: str) -> Erasure | None:

@@ -11,7 +11,7 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from datetime import date
 from typing import TYPE_CHECKING
@@ -44,7 +44,12 @@ PATIENCE_S = 30.0
 
 
 def erase(
-    connection: Connection, keys: Keys, chosen: Collection[str], reason: str, by: str
+    connection: Connection,
+    keys: Keys,
+    chosen: Collection[str],
+    reason: str,
+    by: str,
+    recorded: Mapping[str, int] | None = None,
 ) -> list[Erasure]:
     """Delete persons and the copies kept for undo, and write the proofs, in this transaction.
 
@@ -54,14 +59,18 @@ def erase(
         keys: of the store.
         chosen: keys of persons; those not held are passed over.
         by: id of who erases.
+        recorded: keys of persons that are in no register and how many rows records have of them;
+            ``finish`` deletes those.
     """
     held = sorted(stored(connection, chosen))
-    if not held:
+    rows = dict(recorded or {})
+    if not held and not rows:
         return []
     copies = _forget_copies(connection, set(held))
     delete_persons(connection, held)
+    rows |= {key: 1 + copies[key] for key in held}
     moment = now()
-    proofs = [_proof(keys, key, 1 + copies[key], reason, moment, by) for key in held]
+    proofs = [_proof(keys, key, count, reason, moment, by) for key, count in rows.items()]
     connection.execute(insert(erasure), [asdict(proof) for proof in proofs])
     _put_meta(connection, SCRUB_PENDING, moment)
     return proofs

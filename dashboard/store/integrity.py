@@ -403,7 +403,7 @@ def _erasures(context: _Context) -> Iterator[Problem]:
     held = sorted(persons.stored(context.connection, gone)) if gone else []
     if held:
         yield Problem("ERASED_PRESENT", "已删除的个人数据又出现在名册中。", len(held), _short(held))
-    rows = context.store.records.holding(numbers_of(gone)) if gone else 0
+    rows = sum(context.store.records.holding(numbers_of(gone)).values()) if gone else 0
     if rows:
         yield Problem("ERASED_PRESENT", "已删除的个人数据还在台账中。", rows)
     kept = select(batch_before.c.removed).where(batch_before.c.table_name == person.name)

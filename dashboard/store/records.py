@@ -217,13 +217,14 @@ class Records:
                 first += ledger.forget(persons)
         return min(first, default=None)
 
-    def holding(self, persons: Collection[int]) -> int:
-        """How many rows some persons have, counting or not."""
-        return sum(
-            ledger.rows().count_rows(filter=_theirs(persons))
-            for ledger in self.ledgers.values()
+    def holding(self, persons: Collection[int]) -> dict[str, int]:
+        """How many rows some persons have, counting or not, by dataset that has any."""
+        found = {
+            name: ledger.rows().count_rows(filter=_theirs(persons))
+            for name, ledger in self.ledgers.items()
             if ledger.dataset.of_persons
-        )
+        }
+        return {name: count for name, count in found.items() if count}
 
     def reaches(
         self, dataset: Dataset, changed: Collection[str], reported: Collection[str]

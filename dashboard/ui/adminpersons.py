@@ -10,6 +10,7 @@ from dashboard.intake.copies import COPIES
 from dashboard.privacy import service
 from dashboard.privacy.model import DataPath, ErasureResult
 from dashboard.ui import adminwords, blocks, caches, format, notices, session
+from dashboard.ui.datawords import dataset_title
 from dashboard.ui.texts import _
 
 _ASKED = "admin-person"
@@ -47,7 +48,7 @@ def show() -> None:
     path: DataPath | None = st.session_state.get(_PATH)
     if path is not None:
         _path(path)
-        if path.held and session.actor().may("persons.erase"):
+        if (path.held or path.records) and session.actor().may("persons.erase"):
             _erasing(path)
 
 
@@ -73,6 +74,7 @@ def _path(path: DataPath) -> None:
             ended=adminwords.outcome_name,
             via=adminwords.via_name,
             field=adminwords.field_name,
+            dataset=dataset_title,
         )
     )
 

@@ -13,12 +13,15 @@ from sqlalchemy import text
 from dashboard.access import EVERYTHING, SYSTEM, NotAllowed, Role, operator
 from dashboard.intake.copies import COPIES
 from dashboard.intake.desk import receive
+from dashboard.intake.service import load_file
 from dashboard.intake.shelf import Shelf
 from dashboard.privacy import service
 from dashboard.privacy.model import Person, reason_of
 from dashboard.store import Store, database, erasures
+from dashboard.store.records import person_number
 from dashboard.store.store import put_meta
 from geodata.errors import DudaoError
+from loaders.model import Request
 from tests.privacy import world
 from tests.privacy.world import LI, OUYANG, PEOPLE, WANG, ZHANG, id_number
 from tests.security.actors import (
@@ -258,6 +261,34 @@ def test_a_person_is_only_admitted_again_with_a_reason(held: Store, tmp_path: Pa
     assert [each.ends for each in history] == [False, True]
     # Erasing again makes a second proof.
     assert not service.erase(held, OPERATOR, key, REASON, COPIES).again
+
+
+@ONE_DATABASE
+def test_who_is_in_records_alone_is_traced_and_erased_too(held: Store, tmp_path: Path) -> None:
+    number = id_number(55)
+    key = str(held.keys.mac("persons", number))
+    contracts = tmp_path / "contracts.csv"
+    contracts.write_text(
+        f"身份证号,签约日期,到期日期,村代码,团队编号\n{number},2026-01-01,2026-12-31,V00,T1\n"
+    )
+    assert load_file(held, OPERATOR, contracts, Request(dataset="contracts"), ()).committed
+    with pytest.raises(DudaoError) as caught:
+        service.trace(held, ADMINISTRATOR_A, key)
+    assert caught.value.code == "PERSON_NOT_FOUND"
+    with pytest.raises(DudaoError):
+        service.erase(held, ADMINISTRATOR_A, key, "本人申请删除", COPIES)
+    path = service.trace(held, ADMINISTRATOR, key)
+    assert (path.held, path.records) == ((), (("contracts", 1),))
+    done = service.erase(held, ADMINISTRATOR, key, "本人申请删除", COPIES)
+    assert [(proof.key, proof.rows) for proof in done.proofs] == [(key, 1)]
+    assert held.records.holding([person_number(key)]) == {}
+    again = service.trace(held, ADMINISTRATOR, key)
+    assert again.records == () and [each.key for each in again.erasures] == [key]
+    # Brought again, they are left out, as anybody erased.
+    contracts.write_text(contracts.read_text().replace("T1", "T2"))
+    report = load_file(held, OPERATOR, contracts, Request(dataset="contracts"), ())
+    assert not report.committed and "PERSON_ERASED" in report.issues.counts()
+    assert service.erase(held, ADMINISTRATOR, key, "本人申请删除", COPIES).again
 
 
 @ONE_DATABASE
