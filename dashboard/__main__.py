@@ -411,8 +411,8 @@ def _whole(number: float | None) -> float | int | None:
 
 
 def _cell_dict(layer: Layer, cell: Cell, month: str) -> dict[str, Any]:
-    wanted = pace.due(layer, month)
-    found = pace.standing(layer, cell.value, month)
+    wanted = pace.due(layer, cell.target, month)
+    found = pace.standing(layer, cell.target, cell.value, month)
     return {
         "id": cell.place.id,
         "name": cell.place.name,
@@ -422,7 +422,7 @@ def _cell_dict(layer: Layer, cell: Cell, month: str) -> dict[str, Any]:
         "status": cell.status.value,
         "class": cell.class_index,
         "rank": cell.rank,
-        "target": None if wanted is None else wanted.target,
+        "target": None if cell.target is None else cell.target.value,
         "pace": None if wanted is None else wanted.pace,
         "standing": None if found is None else found.value,
     }

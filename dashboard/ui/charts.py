@@ -6,8 +6,9 @@ a second before the map can start, and every layer switch a redraw on the thread
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from math import ceil, floor, log10
 
 from dashboard.coverage.model import Layer, TrendPoint
@@ -49,13 +50,15 @@ class Trend:
         lines: one list of marks for each run of months with values; a month without breaks the
             line, it is never joined across or drawn as 0.
         silent: x of the months without a value, with their words.
-        target: y of the target line and its label, or None.
+        steps: the target line, from x to x at y; one for each run of months that want the same.
+        target: y of the last step and its label, or None.
     """
 
     lines: tuple[tuple[Mark, ...], ...]
     silent: tuple[Mark, ...]
     values: tuple[Tick, ...]
     months: tuple[Tick, ...]
+    steps: tuple[tuple[float, float, float], ...]
     target: Tick | None
 
 
@@ -72,8 +75,8 @@ def trend(layer: Layer, points: Sequence[TrendPoint]) -> Trend | None:
     known = [point.value for point in shown if point.value is not None]
     if not known:
         return None
-    if layer.target is not None:
-        known.append(layer.target)
+    wanted = [None if point.target is None else point.target.value for point in shown]
+    known += [value for value in wanted if value is not None]
     low, high = min(known), max(known)
     step = _step(high - low or abs(high) or 1.0)
     low, high = floor(low / step) * step, ceil(high / step) * step
@@ -95,6 +98,8 @@ def trend(layer: Layer, points: Sequence[TrendPoint]) -> Trend | None:
             lines.append([])
         else:
             lines[-1].append(Mark(x(index), y(point.value), words))
+    steps = _steps(wanted, x, y)
+    last = next((value for value in wanted[::-1] if value is not None), None)
     every = max(1, ceil(len(shown) / _MONTH_LABELS))
     suffix = "%" if layer.unit == "%" else ""
     return Trend(
@@ -108,15 +113,30 @@ def trend(layer: Layer, points: Sequence[TrendPoint]) -> Trend | None:
             Tick(x(index), shown[index].month.replace("-", "/")[2:])
             for index in range(len(shown) - 1, -1, -every)
         ),
+        steps,
         None
-        if layer.target is None
+        if last is None
         else Tick(
-            y(layer.target),
-            _("目标 {target}").format(
-                target=format.with_unit(format.limit(layer.target), layer.unit)
-            ),
+            y(last),
+            _("目标 {target}").format(target=format.with_unit(format.limit(last), layer.unit)),
         ),
     )
+
+
+def _steps(
+    wanted: Sequence[float | None], x: Callable[[int], float], y: Callable[[float], float]
+) -> tuple[tuple[float, float, float], ...]:
+    """The target line: it changes half way between two months, and reaches both edges."""
+    steps = []
+    start = 0
+    for value, run in groupby(wanted):
+        end = start + len(list(run))
+        if value is not None:
+            left = LEFT if start == 0 else (x(start - 1) + x(start)) / 2
+            right = WIDTH - RIGHT if end == len(wanted) else (x(end - 1) + x(end)) / 2
+            steps.append((round(left, 1), round(right, 1), y(value)))
+        start = end
+    return tuple(steps)
 
 
 def _words(layer: Layer, point: TrendPoint) -> str:

@@ -107,7 +107,7 @@ def markup(
     wanted = [one for one in registry.layers().values() if chosen in (_ALL, one.group)]
     silent = sum(one.id not in known for one in wanted)
     off = sum(
-        pace.standing(one.layer, one.cell.value, address.month) in (Standing.LATE, Standing.BEHIND)
+        _standing(one, address.month) in (Standing.LATE, Standing.BEHIND)
         for one in shown
         if chosen in (_ALL, one.layer.group)
     )
@@ -125,10 +125,14 @@ def markup(
     )
 
 
+def _standing(one: Indicator, month: str) -> Standing | None:
+    return pace.standing(one.layer, one.cell.target, one.cell.value, month)
+
+
 def _row(one: Indicator, address: Address) -> dict[str, Any]:
     layer, cell = one.layer, one.cell
-    wanted = pace.due(layer, address.month)
-    found = pace.standing(layer, cell.value, address.month)
+    wanted = pace.due(layer, cell.target, address.month)
+    found = _standing(one, address.month)
     return {
         "href": address.href(layer=layer.id),
         "title": layer_title(layer),
@@ -139,8 +143,8 @@ def _row(one: Indicator, address: Address) -> dict[str, Any]:
         if cell.value is None
         else format.fraction(layer, cell.numerator, cell.denominator),
         "target": ""
-        if layer.target is None
-        else format.with_unit(format.limit(layer.target), layer.unit),
+        if cell.target is None
+        else format.with_unit(format.limit(cell.target.value), layer.unit),
         "standing": "" if found is None else standing_name(found),
         "tone": "" if found is None else found.value,
         "order": len(STANDINGS) if found is None else STANDINGS.index(found),

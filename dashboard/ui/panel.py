@@ -42,7 +42,7 @@ class Tile:
 
 def tiles(layer: Layer, cell: Cell, month: str) -> list[Tile]:
     """Value, target, pace (else who reported), and change of one place in one layer."""
-    wanted = pace.due(layer, month)
+    wanted = pace.due(layer, cell.target, month)
     reporting = _reporting(layer, cell)
     return [
         _value(layer, cell, "" if wanted is None else reporting.figure),
@@ -73,9 +73,9 @@ def _value(layer: Layer, cell: Cell, reporting: str) -> Tile:
 
 
 def _target(layer: Layer, cell: Cell) -> Tile:
-    if layer.target is None:
+    if cell.target is None:
         return Tile(_("目标"), format.MISSING, _("未设目标"))
-    wanted = format.with_unit(format.limit(layer.target), layer.unit)
+    wanted = format.with_unit(format.limit(cell.target.value), layer.unit)
     label = _("目标 {target}").format(target=wanted)
     missing = cell.shortfall(layer)
     if missing is None or cell.denominator is None:
@@ -83,7 +83,7 @@ def _target(layer: Layer, cell: Cell) -> Tile:
     if missing <= 0:
         return Tile(label, _("已达到"), "", "good")
     unit = unit_name(measure_unit(layer.numerator))
-    bound = format.amount(layer.numerator, layer.target * cell.denominator / layer.factor)
+    bound = format.amount(layer.numerator, cell.target.value * cell.denominator / layer.factor)
     gap = format.number(ceil(missing))
     if layer.direction is Direction.LOWER:
         figure = _("超出 {count} {unit}").format(count=gap, unit=unit)
@@ -98,7 +98,7 @@ _TONES = {Standing.AHEAD: "good", Standing.BEHIND: "warn", Standing.LATE: "bad"}
 
 
 def _pace(layer: Layer, cell: Cell, wanted: pace.Due, month: str) -> Tile:
-    found = pace.standing(layer, cell.value, month)
+    found = pace.standing(layer, cell.target, cell.value, month)
     if found is None or cell.value is None:
         return Tile(_("序时进度"), format.MISSING, _("本月无法比较"))
     label = _("序时进度：{standing}").format(standing=standing_name(found))

@@ -86,7 +86,7 @@ def _rows(table: ViewTable, address: Address, limit: int | None) -> Iterator[str
         for status, swatch in _SWATCHES.items()
     }
     # No column at all where nothing is due.
-    column = due(layer, table.view.month) is not None
+    column = _has_pace(table)
     pace_cells = dict.fromkeys(
         (None, *Standing), f'<td class="dd-pace">{format.MISSING}</td>' if column else ""
     )
@@ -119,11 +119,16 @@ def _rows(table: ViewTable, address: Address, limit: int | None) -> Iterator[str
             f"{counts}"
             f'<td class="n dd-value">{format.value(layer, cell.value)}</td>'
             f'<td class="n {tone(layer, change)}">{format.change(layer, change)}</td>'
-            f"{pace_cells[standing(layer, cell.value, table.view.month)]}"
+            f"{pace_cells[standing(layer, cell.target, cell.value, table.view.month)]}"
             f'<td class="n">{format.number(cell.rank)}</td>'
             f'<td class="dd-class">{missing[cell.status] if index is None else classes[index]}</td>'
             "</tr>"
         )
+
+
+def _has_pace(table: ViewTable) -> bool:
+    """Whether anything is due of any place listed."""
+    return any(due(table.layer, cell.target, table.view.month) for cell in table.cells)
 
 
 def _heading(measure_id: str) -> str:
@@ -144,7 +149,7 @@ def markup(table: ViewTable, address: Address, limit: int | None = None) -> str:
         counts=[]
         if table.layer.is_count
         else [_heading(table.layer.numerator), _heading(table.layer.denominator)],
-        pace=due(table.layer, table.view.month) is not None,
+        pace=_has_pace(table),
         value=_("数值({unit})").format(unit=unit_name(table.layer.unit)),
         rows=Markup("\n".join(_rows(table, address, limit))),
         empty=_("{place}没有下级单位。请从上方路径返回上级。").format(place=table.place.name),

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dashboard.coverage import registry
-from dashboard.coverage.model import Status, TrendPoint
+from dashboard.coverage.model import Status, Target, TrendPoint
 from dashboard.ui import charts
 
 CONTRACT = registry.layer("contract_coverage")
@@ -17,6 +17,7 @@ def points(values: list[float | None]) -> list[TrendPoint]:
         TrendPoint(
             f"{2024 + index // 12}-{index % 12 + 1:02}", value, 100.0, value,
             Status.NO_DATA if value is None else Status.OK,
+            Target(100.0 if index < 12 else 90.0, None if index < 12 else "C"),
         )
         for index, value in enumerate(values)
     ]  # fmt: skip
@@ -28,6 +29,17 @@ def test_a_month_without_a_value_breaks_the_line() -> None:
     assert [len(line) for line in drawn.lines] == [2, 1, 2]
     assert len(drawn.silent) == 3
     assert "没有数值" in drawn.silent[0].words
+
+
+def test_the_target_line_steps_where_a_year_wants_another() -> None:
+    drawn = charts.trend(CONTRACT, points([50.0] * 14))
+    assert drawn is not None and drawn.target is not None
+    (start, turn, before), (again, end, after) = drawn.steps
+    assert (start, end) == (charts.LEFT, charts.WIDTH - charts.RIGHT)
+    assert turn == again and before < after == drawn.target.at
+    assert drawn.target.label == "目标 90%"
+    marks = drawn.lines[0]
+    assert marks[11].x < turn < marks[12].x
 
 
 def test_nothing_to_draw() -> None:
