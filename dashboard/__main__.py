@@ -127,7 +127,7 @@ def load(
         int | None, typer.Option(metavar="BATCH", help="撤销这一批导入(同 undo 命令)，不导入文件。")
     ] = None,
     dataset: Annotated[
-        str | None, typer.Option(help="数据集:places、institutions、figures 或 persons。")
+        str | None, typer.Option(help="数据集:places、institutions、figures、targets 或 persons。")
     ] = None,
     month: Annotated[str | None, typer.Option(help="文件没有月份列时的月份 YYYY-MM。")] = None,
     crs: Annotated[
