@@ -159,8 +159,6 @@ def test_rows_that_repeat_and_rows_that_differ(write: Write, known: Known) -> No
 def test_a_place_goes_by_name_as_in_figures(write: Write, known: Known) -> None:
     head = "指标,地区,上级,年度,目标值\n"
     text = f"{head}满意度,东关村,落垡镇,2026,99\n满意度,东关村,无此镇,2026,98\n"
-        "指标,地区,上级,年度,目标值\n满意度,东关村,落垡镇,2026,99\n满意度,东关村,无此镇,2026,98\n"
-    )
     prepared = prepare(write(text), Request(), known)
     assert codes(prepared) == {"NAME_MATCHED": 1, "NAME_UNCONFIRMED": 1}
     assert prepared.frame["place_id"].tolist() == [DONGGUAN]
