@@ -165,17 +165,23 @@ class Cell:
         """Whether the place's own figure differs from the sum of its children."""
         return self.own_numerator is not None or self.own_denominator is not None
 
+    def wanted(self, layer: Layer) -> float | None:
+        """The numerator at which the target is met; None without a target or denominator."""
+        if self.target is None or self.denominator is None:
+            return None
+        if layer.is_count:
+            return self.target.value
+        return self.target.value * self.denominator / layer.factor
+
     def shortfall(self, layer: Layer) -> float | None:
         """How much numerator separates the place from the target, never below 0.
 
         For a layer where higher is better: persons still to reach; where lower is better: the
         excess to remove. None without a value or a target.
         """
-        if self.numerator is None or self.denominator is None or self.value is None:
+        wanted = self.wanted(layer)
+        if self.numerator is None or self.value is None or wanted is None:
             return None
-        if self.target is None:
-            return None
-        wanted = self.target.value * self.denominator / layer.factor
         gap = wanted - self.numerator
         return max(0.0, gap if layer.direction is Direction.HIGHER else -gap)
 

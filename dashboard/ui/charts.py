@@ -12,7 +12,7 @@ from itertools import groupby
 from math import ceil, floor, log10
 
 from dashboard.coverage.model import Layer, TrendPoint
-from dashboard.ui import blocks, format
+from dashboard.ui import blocks, format, targetwords
 from dashboard.ui.texts import _, layer_title
 
 ACCENT = "#a8322a"
@@ -99,7 +99,7 @@ def trend(layer: Layer, points: Sequence[TrendPoint]) -> Trend | None:
         else:
             lines[-1].append(Mark(x(index), y(point.value), words))
     steps = _steps(wanted, x, y)
-    last = next((value for value in wanted[::-1] if value is not None), None)
+    last = next((point.target for point in shown[::-1] if point.target is not None), None)
     every = max(1, ceil(len(shown) / _MONTH_LABELS))
     suffix = "%" if layer.unit == "%" else ""
     return Trend(
@@ -117,8 +117,8 @@ def trend(layer: Layer, points: Sequence[TrendPoint]) -> Trend | None:
         None
         if last is None
         else Tick(
-            y(last),
-            _("目标 {target}").format(target=format.with_unit(format.limit(last), layer.unit)),
+            y(last.value),
+            _("目标 {target}").format(target=targetwords.amount(layer, last)),
         ),
     )
 
