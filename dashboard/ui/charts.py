@@ -23,6 +23,7 @@ WIDTH, HEIGHT = 340, 170
 LEFT, RIGHT, TOP, BOTTOM = 44, 10, 20, 24
 _TICKS = 4
 _MONTH_LABELS = 4
+_LABEL_WIDTH = 70
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,22 @@ class Tick:
 
 
 @dataclass(frozen=True, slots=True)
+class Step:
+    """A stretch of the target line, from x to x at y.
+
+    Attributes:
+        label: what is wanted; empty where there is no room for it.
+        at_end: whether the label ends where the stretch does, instead of beginning with it.
+    """
+
+    left: float
+    right: float
+    at: float
+    label: str
+    at_end: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Trend:
     """A drawing.
 
@@ -50,16 +67,14 @@ class Trend:
         lines: one list of marks for each run of months with values; a month without breaks the
             line, it is never joined across or drawn as 0.
         silent: x of the months without a value, with their words.
-        steps: the target line, from x to x at y; one for each run of months that want the same.
-        target: y of the last step and its label, or None.
+        steps: the target line, one for each run of months that want the same.
     """
 
     lines: tuple[tuple[Mark, ...], ...]
     silent: tuple[Mark, ...]
     values: tuple[Tick, ...]
     months: tuple[Tick, ...]
-    steps: tuple[tuple[float, float, float], ...]
-    target: Tick | None
+    steps: tuple[Step, ...]
 
 
 def _step(span: float) -> float:
@@ -75,8 +90,7 @@ def trend(layer: Layer, points: Sequence[TrendPoint]) -> Trend | None:
     known = [point.value for point in shown if point.value is not None]
     if not known:
         return None
-    wanted = [None if point.target is None else point.target.value for point in shown]
-    known += [value for value in wanted if value is not None]
+    known += [point.target.value for point in shown if point.target is not None]
     low, high = min(known), max(known)
     step = _step(high - low or abs(high) or 1.0)
     low, high = floor(low / step) * step, ceil(high / step) * step
@@ -98,8 +112,6 @@ def trend(layer: Layer, points: Sequence[TrendPoint]) -> Trend | None:
             lines.append([])
         else:
             lines[-1].append(Mark(x(index), y(point.value), words))
-    steps = _steps(wanted, x, y)
-    last = next((point.target for point in shown[::-1] if point.target is not None), None)
     every = max(1, ceil(len(shown) / _MONTH_LABELS))
     suffix = "%" if layer.unit == "%" else ""
     return Trend(
@@ -113,28 +125,29 @@ def trend(layer: Layer, points: Sequence[TrendPoint]) -> Trend | None:
             Tick(x(index), shown[index].month.replace("-", "/")[2:])
             for index in range(len(shown) - 1, -1, -every)
         ),
-        steps,
-        None
-        if last is None
-        else Tick(
-            y(last.value),
-            _("目标 {target}").format(target=targetwords.amount(layer, last)),
-        ),
+        _steps(layer, shown, x, y),
     )
 
 
 def _steps(
-    wanted: Sequence[float | None], x: Callable[[int], float], y: Callable[[float], float]
-) -> tuple[tuple[float, float, float], ...]:
+    layer: Layer,
+    shown: Sequence[TrendPoint],
+    x: Callable[[int], float],
+    y: Callable[[float], float],
+) -> tuple[Step, ...]:
     """The target line: it changes half way between two months, and reaches both edges."""
     steps = []
     start = 0
-    for value, run in groupby(wanted):
-        end = start + len(list(run))
-        if value is not None:
+    for value, run in groupby(shown, lambda point: point.target and point.target.value):
+        months = list(run)
+        end, target = start + len(months), months[0].target
+        if value is not None and target is not None:
             left = LEFT if start == 0 else (x(start - 1) + x(start)) / 2
-            right = WIDTH - RIGHT if end == len(wanted) else (x(end - 1) + x(end)) / 2
-            steps.append((round(left, 1), round(right, 1), y(value)))
+            right = WIDTH - RIGHT if end == len(shown) else (x(end - 1) + x(end)) / 2
+            narrow = right - left < _LABEL_WIDTH
+            words = _("目标 {target}").format(target=targetwords.amount(layer, target))
+            label = "" if narrow and end < len(shown) else words
+            steps.append(Step(round(left, 1), round(right, 1), y(value), label, narrow))
         start = end
     return tuple(steps)
 

@@ -59,14 +59,15 @@ def general_rule(layers: list[Layer]) -> Rule | None:
 
     A kind of layer that none of them is of is not explained.
     """
-    kinds = {(one.direction, one.pace): one for one in layers}
+    kinds = {(one.direction, one.pace): one for one in layers[::-1]}
     shown = next(
         (kinds[kind] for kind in _KINDS if kind in kinds), next(iter(kinds.values()), None)
     )
     if shown is None:
         return None
     found = rule(shown)
-    due, notes = found.due, found.notes
+    due = found.due
+    notes = tuple(dict.fromkeys(_whose_counts(one) for one in layers))
     if shown.pace is Pace.PROGRESS and any(one.pace is Pace.LEVEL for one in layers):
         due = (*due, _("须全年保持的指标，序时即目标。"))
     if any(one.direction is not shown.direction for one in layers):

@@ -33,13 +33,17 @@ def test_a_month_without_a_value_breaks_the_line() -> None:
 
 def test_the_target_line_steps_where_a_year_wants_another() -> None:
     drawn = charts.trend(CONTRACT, points([50.0] * 14))
-    assert drawn is not None and drawn.target is not None
-    (start, turn, before), (again, end, after) = drawn.steps
-    assert (start, end) == (charts.LEFT, charts.WIDTH - charts.RIGHT)
-    assert turn == again and before < after == drawn.target.at
-    assert drawn.target.label == "目标 90%"
+    assert drawn is not None
+    first, last = drawn.steps
+    assert (first.left, last.right) == (charts.LEFT, charts.WIDTH - charts.RIGHT)
+    assert first.right == last.left and first.at < last.at
     marks = drawn.lines[0]
-    assert marks[11].x < turn < marks[12].x
+    assert marks[11].x < last.left < marks[12].x
+    # Two months are too narrow for the words: they end at the edge.
+    assert [(step.label, step.at_end) for step in drawn.steps] == [
+        ("目标 100%", False),
+        ("目标 90%", True),
+    ]
 
 
 def test_nothing_to_draw() -> None:
@@ -59,6 +63,6 @@ def test_everything_lies_inside_the_drawing(values: list[float | None]) -> None:
     assert len(marks) == sum(value is not None for value in shown)
     assert all(charts.TOP <= mark.y <= charts.HEIGHT - charts.BOTTOM for mark in marks)
     assert all(charts.LEFT <= mark.x <= charts.WIDTH - charts.RIGHT for mark in marks)
-    assert drawn.target is not None
-    assert charts.TOP <= drawn.target.at <= charts.HEIGHT - charts.BOTTOM
+    assert drawn.steps
+    assert all(charts.TOP <= step.at <= charts.HEIGHT - charts.BOTTOM for step in drawn.steps)
     assert 2 <= len(drawn.values) <= 8
