@@ -43,7 +43,7 @@ NONE = Targets()
 
 
 def read(unit: Unit, places: Iterable[Place], month: str) -> Targets:
-    """The targets of some places in the year of ``YYYY-MM``, for all layers, in one query."""
+    """The targets of some places in the year of ``YYYY-MM``, for all layers at once."""
     return Targets(unit.targets(places, int(month[:4])))
 
 
