@@ -127,7 +127,7 @@ def load(
         int | None, typer.Option(metavar="BATCH", help="撤销这一批导入(同 undo 命令)，不导入文件。")
     ] = None,
     dataset: Annotated[
-        str | None, typer.Option(help="数据集:places、institutions、figures 或 persons。")
+        str | None, typer.Option(help="数据集:places、institutions、figures、targets 或 persons。")
     ] = None,
     month: Annotated[str | None, typer.Option(help="文件没有月份列时的月份 YYYY-MM。")] = None,
     crs: Annotated[
@@ -416,8 +416,8 @@ def _whole(number: float | None) -> float | int | None:
 
 
 def _cell_dict(layer: Layer, cell: Cell, month: str) -> dict[str, Any]:
-    wanted = pace.due(layer, month)
-    found = pace.standing(layer, cell.value, month)
+    wanted = pace.due(layer, cell.target, month)
+    found = pace.standing(layer, cell.target, cell.value, month)
     return {
         "id": cell.place.id,
         "name": cell.place.name,
@@ -427,7 +427,7 @@ def _cell_dict(layer: Layer, cell: Cell, month: str) -> dict[str, Any]:
         "status": cell.status.value,
         "class": cell.class_index,
         "rank": cell.rank,
-        "target": None if wanted is None else wanted.target,
+        "target": None if cell.target is None else cell.target.value,
         "pace": None if wanted is None else wanted.pace,
         "standing": None if found is None else found.value,
     }

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from loaders.model import KnownLayer
 from loaders.registry import Column, Measure
 from loaders.table import Flags, Rows
 
@@ -62,7 +63,7 @@ class Bounds:
 
 
 def bounds(
-    values: Floats, measure: NDArray[np.int32], measures: Sequence[Measure | Column]
+    values: Floats, measure: NDArray[np.int32], measures: Sequence[Measure | Column | KnownLayer]
 ) -> Bounds:
     """Compare figures with the bounds declared for them; NaN is never wrong.
 

@@ -250,8 +250,8 @@ CODES: dict[str, IssueCode] = {
         _ERROR,
         "从列名看不出是哪类数据；看到的列名：{headings}。",
         "The headings do not tell which dataset this is: {headings}.",
-        "请对照模板改正列名，或用 --dataset 指明 places、institutions、figures 或 persons。",
-        "Correct the headings, or give --dataset places, institutions, figures or persons.",
+        "请对照模板改正列名，或用 --dataset 指明，如 figures、targets、persons。",
+        "Correct the headings, or give --dataset, such as figures, targets or persons.",
     ),
     "DATASET_AMBIGUOUS": IssueCode(
         _ERROR,
@@ -379,6 +379,27 @@ CODES: dict[str, IssueCode] = {
         "The month given, “{value}”, is not a month.",
         "请写成 2026-10。",
         "Write it as 2026-10.",
+    ),
+    "BAD_YEAR": IssueCode(
+        _ERROR,
+        "第 {row} 行的年度“{value}”无法识别，或不在 {first}–{last} 年之间。",
+        "Row {row}: “{value}” is not a year between {first} and {last}.",
+        "请写成 2026。",
+        "Write it as 2026.",
+    ),
+    "SHARE_AS_PERCENT": IssueCode(
+        _WARNING,
+        "第 {row} 行“{column}”的“{value}”按单元格的百分数格式取为 {percent}%。",
+        "Row {row}, “{column}”: “{value}” was taken for {percent}%, as a percentage cell holds it.",
+        "如本意是 {value}%，请带百分号填写后重新导入。",
+        "If {value}% is meant, write the per cent sign and load again.",
+    ),
+    "SHARE_OR_PERCENT": IssueCode(
+        _ERROR,
+        "第 {row} 行“{column}”的“{value}”分不清是百分之几还是小数。",
+        "Row {row}, “{column}”: “{value}” may be a percentage or a fraction.",
+        "请带百分号填写，如 0.5% 或 50%（单元格设为文本）。",
+        "Write it with a per cent sign, such as 0.5% or 50%, in a text cell.",
     ),
     "UNKNOWN_MEASURE": IssueCode(
         _ERROR,

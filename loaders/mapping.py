@@ -304,6 +304,9 @@ def choose(
     maps = {name: read_as(table, one) for name, one in registry.datasets().items()}
     whole = {name: one for name, one in maps.items() if not one.missing}
     if table.geometries is None:
+        if "targets" in whole:
+            # No other file names a layer, a year and a target.
+            return whole["targets"], None
         record, others = _record(whole)
         if others is not None:
             return None, others

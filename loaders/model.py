@@ -23,6 +23,7 @@ PLACE_COLUMNS = ("id", "name", "level", "parent_id", "path", "valid_from", "vali
 INSTITUTION_COLUMNS = ("id", "name", "kind", "place_id", "lon", "lat")
 PERSON_COLUMNS = ("key", "place_id", "name", "id_last4", "phone", "sex", "birth_year")
 FIGURE_COLUMNS = ("place_id", "month", "measure", "value", "source")
+TARGET_COLUMNS = ("layer", "place_id", "year", "value")
 
 SHOWN_PER_CODE = 100
 """How many issues of one code the console and ``--json`` show; the CSV always has all."""
@@ -383,6 +384,27 @@ def _no_register(id_numbers: Sequence[str]) -> Sequence[tuple[str, str]]:
 
 
 @dataclass(frozen=True, slots=True)
+class KnownLayer:
+    """A layer that can have a target.
+
+    Attributes:
+        words: the other names it goes by.
+        lower, upper: inclusive bounds of a believable target, in ``unit``.
+        integer: whether it counts whole things.
+        higher: whether more is better.
+    """
+
+    id: str
+    title: str
+    words: tuple[str, ...]
+    unit: str
+    lower: float
+    upper: float
+    integer: bool
+    higher: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Known:
     """What is stored already, for the checks that look beyond the file.
 
@@ -398,6 +420,7 @@ class Known:
             register keys are empty, and such rows cannot be committed.
         records: (dataset of records, one of its canonical columns, values) -> the stored rows with
             one of these values, in canonical columns.
+        layers: what can have a target.
         state: number of the state all this is from, for who commits what was checked; None: none.
     """
 
@@ -407,6 +430,7 @@ class Known:
     shapes: Callable[[Sequence[str]], Mapping[str, Any]] | None = None
     persons: Callable[[Sequence[str]], Sequence[tuple[str, str]]] = _no_register
     records: Callable[[str, str, Sequence[str]], pd.DataFrame] = _no_records
+    layers: tuple[KnownLayer, ...] = ()
     state: int | None = None
 
     @classmethod

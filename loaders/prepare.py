@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from geodata.errors import DudaoError
-from loaders import figures, institutions, persons, places, records, registry
+from loaders import figures, institutions, persons, places, records, registry, targets
 from loaders.headers import inspect_sheet, locate
 from loaders.issues import CODES, make
 from loaders.mapping import ColumnMap, choose, nearest, read_as, vocabulary
@@ -37,6 +37,7 @@ _EMPTY_FRAMES = {
     "institutions": institutions.empty_frame,
     "figures": figures.empty_frame,
     "persons": persons.empty_frame,
+    "targets": targets.empty_frame,
 }
 
 
@@ -151,6 +152,8 @@ def _load(
         return _Loaded(dataset, institutions.prepare_institutions(maps, known, request, report))
     if dataset == "persons":
         return _Loaded(dataset, persons.prepare_persons(maps, known, request, report))
+    if dataset == "targets":
+        return _Loaded(dataset, targets.prepare_targets(maps, known, request, report))
     frame, geometries = places.prepare_places(maps, known, request, report)
     return _Loaded(dataset, frame, geometries)
 

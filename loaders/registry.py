@@ -37,6 +37,8 @@ Kind = Literal[
     "number",
     "choice",
     "choices",
+    "layer",
+    "year",
 ]
 
 Counting = Literal["stock", "flow", "reached", "fulfilment", "checklist"]

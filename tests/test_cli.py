@@ -315,3 +315,35 @@ def test_the_module_runs_as_a_program_with_dudao_data(county: Path) -> None:
         check=True,
     )
     assert json.loads(finished.stdout) == run_json(county, "status")
+
+
+def test_targets_are_loaded_corrected_and_taken_back(county: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(county, data)
+    registry = children(data, "C1")
+    file = tmp_path / "targets.csv"
+
+    def wanted() -> dict[str, tuple[float, str | None]]:
+        return {one["id"]: (one["target"], one["standing"]) for one in children(data, "C1")}
+
+    def load(*rows: str) -> dict[str, Any]:
+        text = "指标,区划代码,年度,目标值\n" + "".join(f"{row}\n" for row in rows)
+        file.write_text(text, encoding="utf-8")
+        code, out = run(data, "load", str(file), "--dataset", "targets", "--json")
+        assert code == 0, out
+        (report,) = json.loads(out)["files"]
+        return dict(report)
+
+    first = load("家庭医生签约率,C1,2026,80%", "contract_coverage,T2,2026,55")
+    assert (first["dataset"], first["committed"], first["rows_changed"]) == ("targets", True, 2)
+    assert wanted() == {"T1": (80.0, "ahead"), "T2": (55.0, "ahead")}
+    assert [one["target"] for one in children(data, "T1")] == [80.0] * 3
+    assert [one["target"] for one in children(data, "C1", "2026-09")] == [80.0, 55.0]
+    again = load("家庭医生签约率,C1,2026,80%")
+    assert (again["committed"], again["rows_unchanged"]) == (False, 1)
+    corrected = load("家庭医生签约率,C1,2026,90%")
+    assert wanted() == {"T1": (90.0, "behind"), "T2": (55.0, "ahead")}
+    assert run_json(data, "check")["ok"]
+    for batch in (corrected["batch"], first["batch"]):
+        assert run_json(data, "load", "--undo", batch)["batch"] == int(batch)
+    assert children(data, "C1") == registry

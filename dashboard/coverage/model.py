@@ -55,7 +55,8 @@ class Layer:
         numerator, denominator: measure ids of loaders/measures.toml; a layer that counts only has
             the same measure in both.
         factor: value = numerator / denominator * factor (100 for percent and per hundred).
-        target: in the layer's unit; None where there is none.
+        target: in the layer's unit; None where there is none. What holds at a place in a month
+            is ``Cell.target``: places have their own (coverage.targets).
         breaks: ascending inner class limits; k breaks make k + 1 classes. A value equal to a
             break belongs to the class above it.
         palette: key of palettes.PALETTES, one colour for each class, low value first.
@@ -100,6 +101,19 @@ class Layer:
 
 
 @dataclass(frozen=True, slots=True)
+class Target:
+    """What a place is to reach in a year.
+
+    Attributes:
+        value: in the layer's unit.
+        place_id: the place it was set for, this one or one above it; None: the registry's.
+    """
+
+    value: float
+    place_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class View:
     """What the map shows: the children of ``place_id`` in ``month`` coloured by ``layer_id``."""
 
@@ -126,6 +140,7 @@ class Cell:
         own_numerator, own_denominator: the place's own reported figures where they differ from
             the sum of its children (a quality flag), else None.
         has_boundary: whether a polygon exists; indicative: whether that polygon is 示意边界.
+        target: what it is to reach in the month's year, None where there is none.
     """
 
     place: Place
@@ -143,11 +158,20 @@ class Cell:
     own_denominator: float | None
     has_boundary: bool
     indicative: bool
+    target: Target | None = None
 
     @property
     def disagrees(self) -> bool:
         """Whether the place's own figure differs from the sum of its children."""
         return self.own_numerator is not None or self.own_denominator is not None
+
+    def wanted(self, layer: Layer) -> float | None:
+        """The numerator at which the target is met; None without a target or denominator."""
+        if self.target is None or self.denominator is None:
+            return None
+        if layer.is_count:
+            return self.target.value
+        return self.target.value * self.denominator / layer.factor
 
     def shortfall(self, layer: Layer) -> float | None:
         """How much numerator separates the place from the target, never below 0.
@@ -155,11 +179,9 @@ class Cell:
         For a layer where higher is better: persons still to reach; where lower is better: the
         excess to remove. None without a value or a target.
         """
-        if self.numerator is None or self.denominator is None or self.value is None:
+        wanted = self.wanted(layer)
+        if self.numerator is None or self.value is None or wanted is None:
             return None
-        if layer.target is None:
-            return None
-        wanted = layer.target * self.denominator / layer.factor
         gap = wanted - self.numerator
         return max(0.0, gap if layer.direction is Direction.HIGHER else -gap)
 
@@ -266,6 +288,7 @@ class TrendPoint:
     denominator: float | None
     value: float | None
     status: Status
+    target: Target | None = None
 
 
 @dataclass(frozen=True, slots=True)

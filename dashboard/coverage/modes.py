@@ -143,7 +143,7 @@ def _shade(layer: Layer, cell: Cell, mode: Mode, month: str, others: Mapping[str
     if mode is Mode.VALUE or cell.value is None:
         return Shade(cell.value, cell.class_index, cell.status)
     if mode is Mode.PACE:
-        found = standing(layer, cell.value, month)
+        found = standing(layer, cell.target, cell.value, month)
         if found is None:
             return Shade(None, None, Status.NOT_APPLICABLE)
         return Shade(cell.value, STANDINGS.index(found), Status.OK)

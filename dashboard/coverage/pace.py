@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from dashboard.coverage.model import Direction, Layer, Pace
+from dashboard.coverage.model import Direction, Layer, Pace, Target
 
 YEAR = 12
 NEARLY = 0.9
@@ -37,22 +37,24 @@ class Due:
     pace: float
 
 
-def due(layer: Layer, month: str) -> Due | None:
-    """What is due at the end of ``YYYY-MM``; None for a layer without target or pace."""
-    if layer.target is None or layer.pace is Pace.NONE:
+def due(layer: Layer, target: Target | None, month: str) -> Due | None:
+    """What is due at the end of ``YYYY-MM``; None without target, or for a layer without pace."""
+    if target is None or layer.pace is Pace.NONE:
         return None
     passed = int(month[5:]) / YEAR if layer.pace is Pace.PROGRESS else 1.0
-    return Due(layer.target, layer.target * passed)
+    return Due(target.value, target.value * passed)
 
 
-def standing(layer: Layer, value: float | None, month: str) -> Standing | None:
+def standing(
+    layer: Layer, target: Target | None, value: float | None, month: str
+) -> Standing | None:
     """How a value stands at the end of ``YYYY-MM``; None without a value or anything due.
 
     Higher is better: ahead at the pace or above; behind down to 90 % of it; late below, and once
     the year is over with the target missed. Lower is better: ahead at the target or below,
     behind up to 10 % above it, late beyond.
     """
-    wanted = due(layer, month)
+    wanted = due(layer, target, month)
     if wanted is None or value is None:
         return None
     if layer.direction is Direction.LOWER:

@@ -14,7 +14,15 @@ import pandas as pd
 import shapely
 
 from dashboard.access import acts
-from dashboard.coverage import classify, disclosure, modes, plausibility, registry, verification
+from dashboard.coverage import (
+    classify,
+    disclosure,
+    modes,
+    plausibility,
+    registry,
+    targets,
+    verification,
+)
 from dashboard.coverage import ranking as ranks
 from dashboard.coverage.model import (
     WITHOUT_VALUE,
@@ -28,12 +36,14 @@ from dashboard.coverage.model import (
     SiteStatus,
     Source,
     Status,
+    Target,
     TrendPoint,
     View,
     ViewTable,
 )
 from dashboard.coverage.modes import Mode, Sample
 from dashboard.coverage.plausibility import Flag
+from dashboard.coverage.targets import Targets
 from dashboard.store.model import Pair, PairValues, Shape, Siblings, Snapshot, month_end
 from dashboard.store.snapshots import Snapshots
 from dashboard.store.unit import Unit
@@ -136,6 +146,7 @@ class _Family:
         month, earlier: what the values are of; ``earlier`` and ``before`` are None where there are
             none.
         whole: tells what has to be left out.
+        targets: of the places in the month's year.
     """
 
     places: list[Place]
@@ -145,6 +156,7 @@ class _Family:
     before: Siblings | None = None
     earlier: Snapshot | None = None
     source: Source = Source.REPORTED
+    targets: Targets = targets.NONE
 
     def cells(
         self, layer: Layer, shapes: Mapping[str, Shape], only: str | None = None
@@ -169,7 +181,7 @@ class _Family:
             strict=True,
         )
         return [
-            _cell(shapes.get(place.id), ranked, place, *row)
+            _cell(shapes.get(place.id), ranked, self.targets.of(layer, place), place, *row)
             for place, *row in lists
             if only is None or place.id == only
         ]
@@ -216,6 +228,7 @@ class _Family:
 def _cell(
     shape: Shape | None,
     ranked: int,
+    target: Target | None,
     place: Place,
     masked: Status | None,
     numerator: float,
@@ -254,6 +267,7 @@ def _cell(
         own_denominator=_optional(own_denominator),
         has_boundary=shape is not None,
         indicative=shape is not None and shape.indicative,
+        target=target,
     )
 
 
@@ -286,6 +300,7 @@ def _family(
         unit.siblings(earlier, parent_id) if earlier else None,
         earlier,
         source,
+        targets.read(unit, places, month),
     )
 
 
@@ -295,10 +310,11 @@ def _alone(
     snapshot: Snapshot,
     parent_id: str | None,
     source: Source = Source.REPORTED,
+    wanted: Targets = targets.NONE,
 ) -> _Family:
     """Places of one parent in one month, without the month before."""
     siblings = unit.siblings(snapshot, parent_id)
-    return _Family(places, siblings, snapshot, unit.whole, source=source)
+    return _Family(places, siblings, snapshot, unit.whole, source=source, targets=wanted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -417,6 +433,7 @@ def trend(
     """
     layer = registry.layer(layer_id)
     points = []
+    years: dict[str, Targets] = {}
     versions = unit.versions(place_id)
     for month in unit.months():
         on = month_end(month)
@@ -425,8 +442,16 @@ def trend(
             points.append(TrendPoint(month, None, None, None, Status.NO_DATA))
             continue
         snapshot = unit.snapshot(month)
-        (cell,) = _alone(unit, [place], snapshot, place.parent_id, source).cells(layer, {})
-        points.append(TrendPoint(month, cell.numerator, cell.denominator, cell.value, cell.status))
+        if month[:4] not in years:
+            years[month[:4]] = targets.read(unit, versions, month)
+        (cell,) = _alone(unit, [place], snapshot, place.parent_id, source, years[month[:4]]).cells(
+            layer, {}
+        )
+        points.append(
+            TrendPoint(
+                month, cell.numerator, cell.denominator, cell.value, cell.status, cell.target
+            )
+        )
     if points and not versions:
         unit.place(place_id, month_end(points[-1].month))
     return points
@@ -557,12 +582,14 @@ def ranking(unit: Unit, view: View, level: Level, by_interval: bool = False) -> 
     layer = registry.layer(view.layer_id)
     snapshot, on = unit.snapshot(view.month), month_end(view.month)
     below: defaultdict[str | None, list[Place]] = defaultdict(list)
-    for found in unit.places_below(unit.place(view.place_id, on), level, on):
+    ranked = unit.places_below(unit.place(view.place_id, on), level, on)
+    for found in ranked:
         below[found.parent_id].append(found)
+    wanted = targets.read(unit, ranked, view.month)
     cells = [
         cell
         for parent_id, places in below.items()
-        for cell in _alone(unit, places, snapshot, parent_id, view.source).cells(layer, {})
+        for cell in _alone(unit, places, snapshot, parent_id, view.source, wanted).cells(layer, {})
     ]
     return ranks.rank(layer, cells, by_interval)
 
@@ -628,12 +655,12 @@ def verify(unit: Unit, view: View) -> Verified:
 def _site_status(layer: Layer | None, cell: Cell | None) -> SiteStatus:
     if layer is None or cell is None or cell.status in UNKNOWN:
         return SiteStatus.NO_DATA
-    if cell.status is Status.NOT_APPLICABLE or layer.target is None or cell.value is None:
+    if cell.status is Status.NOT_APPLICABLE or cell.target is None or cell.value is None:
         return SiteStatus.NOT_APPLICABLE
     met = (
-        cell.value >= layer.target
+        cell.value >= cell.target.value
         if layer.direction is Direction.HIGHER
-        else cell.value <= layer.target
+        else cell.value <= cell.target.value
     )
     return SiteStatus.MET if met else SiteStatus.UNMET
 
@@ -670,12 +697,14 @@ def sites(unit: Unit, place_id: str, month: str) -> list[Site]:
 def _home_cells(unit: Unit, homes: Iterable[str], layer: Layer, month: str) -> dict[str, Cell]:
     snapshot = unit.snapshot(month)
     below: defaultdict[str | None, list[Place]] = defaultdict(list)
-    for place in unit.places(homes, month_end(month)):
+    found = unit.places(homes, month_end(month))
+    for place in found:
         below[place.parent_id].append(place)
+    wanted = targets.read(unit, found, month)
     return {
         cell.place.id: cell
         for parent_id, places in below.items()
-        for cell in _alone(unit, places, snapshot, parent_id).cells(layer, {})
+        for cell in _alone(unit, places, snapshot, parent_id, wanted=wanted).cells(layer, {})
     }
 
 

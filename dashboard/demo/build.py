@@ -20,6 +20,7 @@ from dashboard.demo.persons import persons
 from dashboard.demo.records import records
 from dashboard.demo.streams import stream
 from dashboard.demo.systems import system_figures
+from dashboard.demo.targets import targets
 from dashboard.demo.troubles import OLD_NAME, of_kind, planted
 from geodata.model import Level
 from geodata.plane import Geometries, as_geometries
@@ -85,6 +86,7 @@ def build(
         document_figures=_write_table(
             documents.reported(listed["id"]), directory / "document_figures.csv"
         ),
+        targets=_write_table(targets(listed), directory / "targets.csv"),
         persons=_write_csv(persons(listed, seed), directory / "persons.csv"),
         records=tuple(
             (dataset, _write_csv(rows, directory / f"{dataset}.csv"))

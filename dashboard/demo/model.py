@@ -56,6 +56,7 @@ class DemoFiles:
             county is not there.
         document_figures: CSV, long: what the source documents report of a place here; None where
             they are about none of them.
+        targets: CSV of a county's own targets, None where the county is not there.
         persons: CSV of invented persons.
         records: ``(dataset, CSV)`` of invented records of one township; none where it is not there.
         months: ``YYYY-MM``, ascending.
@@ -72,6 +73,7 @@ class DemoFiles:
     figures: Path
     systems: Path | None
     document_figures: Path | None
+    targets: Path | None
     persons: Path
     records: tuple[tuple[str, Path], ...]
     troubles: tuple[Trouble, ...]
@@ -85,6 +87,7 @@ class DemoFiles:
             ("figures", self.figures),
             ("figures", self.systems),
             ("figures", self.document_figures),
+            ("targets", self.targets),
             ("persons", self.persons),
             *self.records,
         )

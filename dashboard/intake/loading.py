@@ -19,7 +19,7 @@ from loaders.prepare import prepare
 from loaders.readers import Stop
 from loaders.registry import record_datasets
 
-ORDER = ("places", "institutions", "figures", "persons", *record_datasets())
+ORDER = ("places", "institutions", "figures", "targets", "persons", *record_datasets())
 """Datasets in the order they need each other."""
 
 

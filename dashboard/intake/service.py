@@ -12,6 +12,7 @@ import pandas as pd
 import shapely
 
 from dashboard.access import Actor, acts
+from dashboard.coverage import targets
 from dashboard.intake.loading import ORDER, CheckedFile, check_file, commit_file
 from dashboard.privacy.service import register_of
 from dashboard.store import Store
@@ -137,6 +138,7 @@ def known(store: Store, actor: Actor) -> Known:
         shapes=_shapes(store, actor),
         persons=register_of(store, actor),
         records=_records(store, actor),
+        layers=targets.known_layers(),
         state=state,
     )
 

@@ -80,7 +80,8 @@ def children(
     ]
     title = f"{table.place.name} {layer.title} {_month(table.view.month)}"
     source = "" if table.view.source is Source.REPORTED else f"；来源：{SOURCES[table.view.source]}"
-    target = "" if layer.target is None else f"；目标 {layer.target:g}{layer.unit}"
+    wanted = table.own.target
+    target = "" if wanted is None else f"；目标 {wanted.value:g}{layer.unit}"
     return Sheet(
         title=title,
         columns=_columns(layer),

@@ -73,6 +73,7 @@ from dashboard.store.tables import (
     person,
     place,
     snapshot,
+    target,
 )
 from dashboard.store.unit import ROOT, Unit, frame, with_dates
 from geodata.errors import DudaoError
@@ -245,13 +246,14 @@ class _Plan:
     boundaries: pd.DataFrame | None = None
     institutions: pd.DataFrame | None = None
     persons: Changes | None = None
+    targets: pd.DataFrame | None = None
     root: str | None = None
     path: str = ""
     """Shared by all places the file speaks of."""
 
     @property
     def changes_places(self) -> bool:
-        """Whether places, boundaries or institutions change."""
+        """Whether places, boundaries, institutions or targets change."""
         return self.facts is None and self.records is None and self.persons is None
 
 
@@ -328,6 +330,20 @@ def _plan_persons(store: Store, actor: Actor, change: Change, _tell: Progress) -
             path = _known_places(unit, change.frame["place_id"], "PERSONS_INVALID")
     changes = persons.plan(store, actor, change)
     return _Plan(len(changes.rows), months=[], persons=changes, path=path)
+
+
+def _plan_targets(store: Store, actor: Actor, change: Change, _tell: Progress) -> _Plan:
+    names = list(change.frame.columns)
+    rows = change.frame
+    if rows.isna().any().any() or rows.duplicated(images.keys(target)).any():
+        raise DudaoError("TARGETS_INVALID", "目标中有空的或重复的行。", "请补全或删去这些行。")
+    with store.unit(actor, "data.load") as unit:
+        path = _known_places(unit, rows["place_id"], "TARGETS_INVALID")
+    with database.reading(store.engine, EVERYTHING) as connection:
+        stored = images.read_keyed(connection, target, _keys(target, rows)).to_pandas()
+    held = rows.merge(stored[names], on=names, how="left", indicator=True)["_merge"] == "both"
+    changed = rows[~held.to_numpy()].reset_index(drop=True)
+    return _Plan(len(changed), months=[], targets=changed, path=path)
 
 
 def _plan_records(store: Store, actor: Actor, change: Change, _tell: Progress) -> _Plan:
@@ -547,6 +563,7 @@ PLANNERS: dict[str, Planner] = {
     "institutions": _plan_institutions,
     "figures": _plan_figures,
     "persons": _plan_persons,
+    "targets": _plan_targets,
 }
 
 
@@ -601,6 +618,7 @@ def _images(store: Store, plan: _Plan) -> list[_Image]:
         (institution, plan.institutions, plan.institutions),
         (meta, _root_row(plan), _root_row(plan)),
         (person, touched, touched),
+        (target, plan.targets, plan.targets),
     ]
     with database.reading(store.engine, EVERYTHING, EVERYTHING) as connection:
         return [
@@ -650,6 +668,9 @@ def _promote(
             _insert(connection, institution, plan.institutions)
         if plan.persons is not None:
             persons.write(connection, plan.persons, number)
+        if plan.targets is not None:
+            _delete(connection, target, plan.targets[images.keys(target)])
+            _insert(connection, target, plan.targets.assign(batch=number))
         if plan.root is not None:
             put_meta(connection, ROOT, plan.root)
         if plan.changes_places:

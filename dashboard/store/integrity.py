@@ -31,6 +31,7 @@ from dashboard.store.tables import (
     person,
     place,
     snapshot,
+    target,
 )
 from loaders.registry import record_datasets
 
@@ -221,6 +222,7 @@ REFERENCES: dict[str, tuple[Table, str, str]] = {
     "BOUNDARY_PLACE": (boundary, "place_id", "边界所属的地区不存在"),
     "GRANT_PLACE": (access_grant, "place_id", "授权的地区不存在"),
     "PERSON_PLACE": (person, "place_id", "人员所在的地区不存在"),
+    "TARGET_PLACE": (target, "place_id", "目标所属的地区不存在"),
 }
 """By code: the column that names a place, and what is wrong when there is none."""
 

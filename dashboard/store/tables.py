@@ -111,6 +111,17 @@ snapshot = Table(
     Column("created", String, nullable=False),
 )
 
+target = Table(
+    "target",
+    metadata,
+    Column("layer", Key, primary_key=True),
+    Column("place_id", Key, primary_key=True),
+    Column("year", SmallInteger, primary_key=True),
+    Column("value", Float, nullable=False, comment="in the layer's unit"),
+    Column("batch", Integer, nullable=False, comment="the load that set it"),
+    Index("ix_target_place", "place_id", "year"),
+)
+
 meta = Table(
     "meta",
     metadata,

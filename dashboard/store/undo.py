@@ -40,6 +40,7 @@ from dashboard.store.tables import (
     meta,
     person,
     place,
+    target,
 )
 from dashboard.store.unit import with_dates
 from geodata.errors import DudaoError
@@ -93,6 +94,7 @@ RULES: dict[str, Rule] = {
     "institutions": Rule((institution,), places=True),
     "figures": Rule(),
     "persons": Rule((person,), restorable=persons.not_erased),
+    "targets": Rule((target,), places=True),
 }
 """By dataset. A room that loads in its own way adds its row here when it is imported."""
 RULES |= {name: Rule() for name in record_datasets()}
@@ -372,7 +374,7 @@ class _Undoing:
         for number, dataset, months in self._connection.execute(committed):
             if dataset == "figures":
                 figures[number] = months.split()
-            elif dataset == "institutions":
+            elif dataset in ("institutions", "targets"):
                 homes = _homes(self._connection, RULES[dataset], _kept(self._connection, number))
                 if not homes.isdisjoint(gone):
                     found.add(number)

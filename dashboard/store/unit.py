@@ -49,7 +49,7 @@ from dashboard.store.model import (
 from dashboard.store.pinyin import fold
 from dashboard.store.records import Records, person_number
 from dashboard.store.snapshots import Snapshots
-from dashboard.store.tables import batch, boundary, institution, meta, place, snapshot
+from dashboard.store.tables import batch, boundary, institution, meta, place, snapshot, target
 from geodata.errors import DudaoError
 from geodata.model import Institution, InstitutionKind, Level, Place
 from loaders.registry import PERSON, record_datasets
@@ -345,6 +345,30 @@ class Unit:
             )
         return _institution(row)
 
+    # Targets
+
+    def targets(self, places: Iterable[Place], year: int) -> dict[tuple[str, str], float]:
+        """The targets set for a year at some places or above them: by layer and place id.
+
+        One set above the scope counts too: who sees a township sees what its county wants of it.
+        """
+        above = {place_id for path in self.scope.paths for place_id in path.split("/")[:-1]}
+        seen = or_(
+            target.c.place_id.in_(above),
+            exists().where(place.c.id == target.c.place_id, self._within()),
+        )
+        wanted = sorted({one for each in places for one in each.path.split("/")[:-1]})
+        found: dict[tuple[str, str], float] = {}
+        for chunk in _chunks(wanted):
+            statement = select(target.c.layer, target.c.place_id, target.c.value).where(
+                target.c.place_id.in_(chunk), target.c.year == year
+            )
+            if not self.scope.everything:
+                statement = statement.where(seen)
+            for layer, place_id, value in self._connection.execute(statement):
+                found[layer, place_id] = value
+        return found
+
     # Shapes
 
     def shapes(self, place_ids: Iterable[str], on: date) -> dict[str, Shape]:
@@ -599,7 +623,7 @@ class Unit:
         return self._meta.get(key)
 
     def places_version(self) -> int:
-        """Counts up whenever a place, a boundary or an institution changes: part of cache keys."""
+        """Counts up when a place, boundary, institution or target changes: part of cache keys."""
         return int(self.meta(PLACES_VERSION) or 0)
 
     def loaded_datasets(self) -> set[str]:

@@ -6,12 +6,13 @@ a second before the map can start, and every layer switch a redraw on the thread
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from math import ceil, floor, log10
 
 from dashboard.coverage.model import Layer, TrendPoint
-from dashboard.ui import blocks, format
+from dashboard.ui import blocks, format, targetwords
 from dashboard.ui.texts import _, layer_title
 
 ACCENT = "#a8322a"
@@ -22,6 +23,7 @@ WIDTH, HEIGHT = 340, 170
 LEFT, RIGHT, TOP, BOTTOM = 44, 10, 20, 24
 _TICKS = 4
 _MONTH_LABELS = 4
+_LABEL_WIDTH = 70
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,22 @@ class Tick:
 
 
 @dataclass(frozen=True, slots=True)
+class Step:
+    """A stretch of the target line, from x to x at y.
+
+    Attributes:
+        label: what is wanted; empty where there is no room for it.
+        at_end: whether the label ends where the stretch does, instead of beginning with it.
+    """
+
+    left: float
+    right: float
+    at: float
+    label: str
+    at_end: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Trend:
     """A drawing.
 
@@ -49,14 +67,14 @@ class Trend:
         lines: one list of marks for each run of months with values; a month without breaks the
             line, it is never joined across or drawn as 0.
         silent: x of the months without a value, with their words.
-        target: y of the target line and its label, or None.
+        steps: the target line, one for each run of months that want the same.
     """
 
     lines: tuple[tuple[Mark, ...], ...]
     silent: tuple[Mark, ...]
     values: tuple[Tick, ...]
     months: tuple[Tick, ...]
-    target: Tick | None
+    steps: tuple[Step, ...]
 
 
 def _step(span: float) -> float:
@@ -72,8 +90,7 @@ def trend(layer: Layer, points: Sequence[TrendPoint]) -> Trend | None:
     known = [point.value for point in shown if point.value is not None]
     if not known:
         return None
-    if layer.target is not None:
-        known.append(layer.target)
+    known += [point.target.value for point in shown if point.target is not None]
     low, high = min(known), max(known)
     step = _step(high - low or abs(high) or 1.0)
     low, high = floor(low / step) * step, ceil(high / step) * step
@@ -108,15 +125,31 @@ def trend(layer: Layer, points: Sequence[TrendPoint]) -> Trend | None:
             Tick(x(index), shown[index].month.replace("-", "/")[2:])
             for index in range(len(shown) - 1, -1, -every)
         ),
-        None
-        if layer.target is None
-        else Tick(
-            y(layer.target),
-            _("目标 {target}").format(
-                target=format.with_unit(format.limit(layer.target), layer.unit)
-            ),
-        ),
+        _steps(layer, shown, x, y),
     )
+
+
+def _steps(
+    layer: Layer,
+    shown: Sequence[TrendPoint],
+    x: Callable[[int], float],
+    y: Callable[[float], float],
+) -> tuple[Step, ...]:
+    """The target line: it changes half way between two months, and reaches both edges."""
+    steps = []
+    start = 0
+    for value, run in groupby(shown, lambda point: point.target and point.target.value):
+        months = list(run)
+        end, target = start + len(months), months[0].target
+        if value is not None and target is not None:
+            left = LEFT if start == 0 else (x(start - 1) + x(start)) / 2
+            right = WIDTH - RIGHT if end == len(shown) else (x(end - 1) + x(end)) / 2
+            narrow = right - left < _LABEL_WIDTH
+            words = _("目标 {target}").format(target=targetwords.amount(layer, target))
+            label = "" if narrow and end < len(shown) else words
+            steps.append(Step(round(left, 1), round(right, 1), y(value), label, narrow))
+        start = end
+    return tuple(steps)
 
 
 def _words(layer: Layer, point: TrendPoint) -> str:

@@ -12,7 +12,18 @@ from dashboard.coverage import pace, registry
 from dashboard.coverage.model import Direction, Indicator
 from dashboard.coverage.pace import STANDINGS, Standing
 from dashboard.store.unit import DEMONSTRATION, Unit
-from dashboard.ui import blocks, caches, charts, format, frame, screens, session, state, tomap
+from dashboard.ui import (
+    blocks,
+    caches,
+    charts,
+    format,
+    frame,
+    screens,
+    session,
+    state,
+    targetwords,
+    tomap,
+)
 from dashboard.ui.layerlist import groups
 from dashboard.ui.state import Address
 from dashboard.ui.texts import _, group_name, language, layer_title, standing_name, status_name
@@ -108,10 +119,15 @@ def markup(
     wanted = [one for one in registry.layers().values() if chosen in (_ALL, one.group)]
     silent = sum(one.id not in known for one in wanted)
     off = sum(
-        pace.standing(one.layer, one.cell.value, address.month) in (Standing.LATE, Standing.BEHIND)
+        _standing(one, address.month) in (Standing.LATE, Standing.BEHIND)
         for one in shown
         if chosen in (_ALL, one.layer.group)
     )
+    due = [
+        one.layer
+        for one in shown
+        if chosen in (_ALL, one.layer.group) and pace.due(one.layer, one.cell.target, address.month)
+    ]
     return blocks.render(
         "indicators_page.html",
         title=_("{month}各项指标").format(month=format.month(address.month)),
@@ -119,6 +135,7 @@ def markup(
             off=off, count=len(wanted) - silent
         ),
         silent=_("另有 {count} 项本月无数据").format(count=silent) if silent else "",
+        rule=targetwords.general_rule(due),
         sections=sections,
         empty=_("没有符合条件的指标。"),
         width=charts.SPARK_WIDTH,
@@ -126,10 +143,14 @@ def markup(
     )
 
 
+def _standing(one: Indicator, month: str) -> Standing | None:
+    return pace.standing(one.layer, one.cell.target, one.cell.value, month)
+
+
 def _row(one: Indicator, address: Address) -> dict[str, Any]:
     layer, cell = one.layer, one.cell
-    wanted = pace.due(layer, address.month)
-    found = pace.standing(layer, cell.value, address.month)
+    wanted = pace.due(layer, cell.target, address.month)
+    found = _standing(one, address.month)
     return {
         "href": address.href(layer=layer.id),
         "title": layer_title(layer),
@@ -139,9 +160,8 @@ def _row(one: Indicator, address: Address) -> dict[str, Any]:
         "counted": ""
         if cell.value is None
         else format.fraction(layer, cell.numerator, cell.denominator),
-        "target": ""
-        if layer.target is None
-        else format.with_unit(format.limit(layer.target), layer.unit),
+        "target": "" if cell.target is None else targetwords.amount(layer, cell.target),
+        "whose": targetwords.whose(cell),
         "standing": "" if found is None else standing_name(found),
         "tone": "" if found is None else found.value,
         "order": len(STANDINGS) if found is None else STANDINGS.index(found),

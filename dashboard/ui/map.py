@@ -24,7 +24,7 @@ from dashboard.coverage.model import WITHOUT_VALUE, SiteStatus, Source, Status, 
 from dashboard.coverage.modes import Mode
 from dashboard.settings import Settings
 from dashboard.settings import Tiles as TileSource
-from dashboard.ui import escape, format
+from dashboard.ui import escape, format, targetwords
 from dashboard.ui.assets import asset_url
 from dashboard.ui.charts import ACCENT
 from dashboard.ui.looks import look, looks
@@ -287,6 +287,9 @@ def _notes(
         notes.append(_("数据来源：{source}").format(source=source_name(address.source)))
     if address.show is Mode.LQAS:
         notes.append(_("只作判定，不作排名"))
+    if address.show is Mode.PACE:
+        rule = targetwords.rule(table.layer)
+        notes += [*rule.due, *(words for _colour, words in rule.colours)]
     notes += missing
     if address.against is not None:
         notes.append(_("与{month}相比").format(month=format.month(address.against)))

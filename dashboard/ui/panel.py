@@ -10,7 +10,7 @@ from typing import Any
 from dashboard.coverage import pace, registry
 from dashboard.coverage.model import Cell, Direction, Layer, Profile, Site, SiteStatus, Status
 from dashboard.coverage.pace import Standing
-from dashboard.ui import blocks, format
+from dashboard.ui import blocks, format, targetwords
 from dashboard.ui.state import Address
 from dashboard.ui.tables import disagreement, measure_unit, tone
 from dashboard.ui.texts import (
@@ -32,17 +32,18 @@ LISTED_SITES = 80
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """One figure with its words. ``tone`` is ``good``, ``bad`` or nothing."""
+    """One figure with its words. ``tone`` is ``good``, ``bad`` or nothing; ``help`` a rule."""
 
     label: str
     figure: str
     under: str
     tone: str = ""
+    help: str = ""
 
 
 def tiles(layer: Layer, cell: Cell, month: str) -> list[Tile]:
     """Value, target, pace (else who reported), and change of one place in one layer."""
-    wanted = pace.due(layer, month)
+    wanted = pace.due(layer, cell.target, month)
     reporting = _reporting(layer, cell)
     return [
         _value(layer, cell, "" if wanted is None else reporting.figure),
@@ -68,39 +69,43 @@ def _value(layer: Layer, cell: Cell, reporting: str) -> Tile:
     counted = format.fraction(layer, cell.numerator, cell.denominator)
     if cell.status is Status.NOT_APPLICABLE:
         return Tile(layer_title(layer), status_name(cell.status), counted)
-    under = " · ".join(part for part in (counted, reporting) if part)
-    return Tile(layer_title(layer), format.value(layer, cell.value), under)
+    return Tile(layer_title(layer), format.value(layer, cell.value), _noted(counted, reporting))
 
 
 def _target(layer: Layer, cell: Cell) -> Tile:
-    if layer.target is None:
+    if cell.target is None:
         return Tile(_("目标"), format.MISSING, _("未设目标"))
-    wanted = format.with_unit(format.limit(layer.target), layer.unit)
-    label = _("目标 {target}").format(target=wanted)
-    missing = cell.shortfall(layer)
-    if missing is None or cell.denominator is None:
-        return Tile(label, format.MISSING, _("本月无法比较"))
+    label = _("目标 {target}").format(target=targetwords.amount(layer, cell.target))
+    missing, whose = cell.shortfall(layer), targetwords.whose(cell)
+    if missing is None:
+        return Tile(label, format.MISSING, _noted(_("本月无法比较"), whose))
     if missing <= 0:
-        return Tile(label, _("已达到"), "", "good")
+        return Tile(label, _("已达到"), whose, "good")
     unit = unit_name(measure_unit(layer.numerator))
-    bound = format.amount(layer.numerator, layer.target * cell.denominator / layer.factor)
+    bound = format.amount(layer.numerator, cell.wanted(layer))
     gap = format.number(ceil(missing))
     if layer.direction is Direction.LOWER:
         figure = _("超出 {count} {unit}").format(count=gap, unit=unit)
-        return Tile(
-            label, figure, _("目标不超过 {count} {unit}").format(count=bound, unit=unit), "bad"
-        )
+        under = _("目标不超过 {count} {unit}").format(count=bound, unit=unit)
+        return Tile(label, figure, _noted(under, whose), "bad")
     figure = _("还差 {count} {unit}").format(count=gap, unit=unit)
-    return Tile(label, figure, _("达到目标需 {count} {unit}").format(count=bound, unit=unit), "bad")
+    under = _("达到目标需 {count} {unit}").format(count=bound, unit=unit)
+    return Tile(label, figure, _noted(under, whose), "bad")
+
+
+def _noted(*words: str) -> str:
+    return " · ".join(filter(None, words))
 
 
 _TONES = {Standing.AHEAD: "good", Standing.BEHIND: "warn", Standing.LATE: "bad"}
 
 
 def _pace(layer: Layer, cell: Cell, wanted: pace.Due, month: str) -> Tile:
-    found = pace.standing(layer, cell.value, month)
+    rule = targetwords.rule(layer)
+    told = "\n".join([*rule.due, *(words for _colour, words in rule.colours)])
+    found = pace.standing(layer, cell.target, cell.value, month)
     if found is None or cell.value is None:
-        return Tile(_("序时进度"), format.MISSING, _("本月无法比较"))
+        return Tile(_("序时进度"), format.MISSING, _("本月无法比较"), help=told)
     label = _("序时进度：{standing}").format(standing=standing_name(found))
     due = format.value(layer, wanted.pace)
     if layer.direction is Direction.LOWER:
@@ -110,9 +115,9 @@ def _pace(layer: Layer, cell: Cell, wanted: pace.Due, month: str) -> Tile:
         under, apart = _("序时应达 {value}").format(value=due), wanted.pace - cell.value
         words = _("落后 {gap}")
     if found is Standing.AHEAD:
-        return Tile(label, _("达到序时"), under, "good")
+        return Tile(label, _("达到序时"), under, "good", told)
     gap = format.apart(layer, apart)
-    return Tile(label, words.format(gap=gap), under, _TONES[found])
+    return Tile(label, words.format(gap=gap), under, _TONES[found], told)
 
 
 def _change(layer: Layer, cell: Cell) -> Tile:

@@ -9,7 +9,7 @@ from markupsafe import Markup
 from dashboard.coverage.model import Cell, Direction, Layer, Status, ViewTable
 from dashboard.coverage.pace import Standing, due, standing
 from dashboard.coverage.palettes import colours
-from dashboard.ui import blocks, escape, format
+from dashboard.ui import blocks, escape, format, targetwords
 from dashboard.ui.state import Address
 from dashboard.ui.texts import (
     _,
@@ -86,14 +86,14 @@ def _rows(table: ViewTable, address: Address, limit: int | None) -> Iterator[str
         for status, swatch in _SWATCHES.items()
     }
     # No column at all where nothing is due.
-    column = due(layer, table.view.month) is not None
+    column = _has_pace(table)
     pace_cells = dict.fromkeys(
-        (None, *Standing), f'<td class="dd-pace">{format.MISSING}</td>' if column else ""
+        (None, *Standing), f'<td class="dd-pace">{format.MISSING}' if column else ""
     )
     if column:
         for one in Standing:
             words = escape.html(standing_name(one))
-            pace_cells[one] = f'<td class="dd-pace {one.value}">{words}</td>'
+            pace_cells[one] = f'<td class="dd-pace {one.value}">{words}'
     doubtful, undrawn = escape.html(_("数据存疑")), escape.html(_("无边界"))
     # Numbers with our own units need no escaping; what came from a file does.
     for cell in table.cells[:limit]:
@@ -119,11 +119,25 @@ def _rows(table: ViewTable, address: Address, limit: int | None) -> Iterator[str
             f"{counts}"
             f'<td class="n dd-value">{format.value(layer, cell.value)}</td>'
             f'<td class="n {tone(layer, change)}">{format.change(layer, change)}</td>'
-            f"{pace_cells[standing(layer, cell.value, table.view.month)]}"
+            f"{pace_cells[standing(layer, cell.target, cell.value, table.view.month)]}"
+            f"{_own_target(layer, cell) if column else ''}"
             f'<td class="n">{format.number(cell.rank)}</td>'
             f'<td class="dd-class">{missing[cell.status] if index is None else classes[index]}</td>'
             "</tr>"
         )
+
+
+def _own_target(layer: Layer, cell: Cell) -> str:
+    """The end of a pace's cell: the target a place has of its own."""
+    if cell.target is None or cell.target.place_id != cell.place.id:
+        return "</td>"
+    words = _("目标 {target}").format(target=targetwords.amount(layer, cell.target))
+    return f"<small>{escape.html(words)}</small></td>"
+
+
+def _has_pace(table: ViewTable) -> bool:
+    """Whether anything is due of any place listed."""
+    return any(due(table.layer, cell.target, table.view.month) for cell in table.cells)
 
 
 def _heading(measure_id: str) -> str:
@@ -144,7 +158,8 @@ def markup(table: ViewTable, address: Address, limit: int | None = None) -> str:
         counts=[]
         if table.layer.is_count
         else [_heading(table.layer.numerator), _heading(table.layer.denominator)],
-        pace=due(table.layer, table.view.month) is not None,
+        pace=_has_pace(table),
+        rule=targetwords.rule(table.layer),
         value=_("数值({unit})").format(unit=unit_name(table.layer.unit)),
         rows=Markup("\n".join(_rows(table, address, limit))),
         empty=_("{place}没有下级单位。请从上方路径返回上级。").format(place=table.place.name),

@@ -8,13 +8,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dashboard.coverage import pace as rule
 from dashboard.coverage import registry
-from dashboard.coverage.model import Pace
-from dashboard.coverage.pace import STANDINGS, Standing, due, standing
+from dashboard.coverage.model import Layer, Pace, Target
+from dashboard.coverage.pace import STANDINGS, Due, Standing
 
 PROGRESS = registry.layer("breast_screening")  # target 80, over the year
 LEVEL = registry.layer("contract_coverage")  # target 100, at all times
 LOWER = replace(registry.layer("open_findings_rate"), target=10.0)
+
+
+def _target(layer: Layer) -> Target | None:
+    return None if layer.target is None else Target(layer.target)
+
+
+def due(layer: Layer, month: str) -> Due | None:
+    return rule.due(layer, _target(layer), month)
+
+
+def standing(layer: Layer, value: float | None, month: str) -> Standing | None:
+    return rule.standing(layer, _target(layer), value, month)
 
 
 @pytest.mark.parametrize(
@@ -51,6 +64,13 @@ def test_once_the_year_is_over_a_missed_target_is_late() -> None:
 )
 def test_where_lower_is_better_the_target_itself_is_the_pace(value: float, found: Standing) -> None:
     assert standing(LOWER, value, "2026-03") is found
+
+
+def test_what_a_place_wants_of_its_own_takes_the_place_of_the_layers_target() -> None:
+    own = Target(60.0, "C")
+    assert rule.due(PROGRESS, own, "2026-06") == Due(60.0, 30.0)
+    assert rule.standing(PROGRESS, own, 30.0, "2026-06") is Standing.AHEAD
+    assert standing(PROGRESS, 30.0, "2026-06") is Standing.LATE
 
 
 def test_without_target_or_pace_nothing_is_due() -> None:

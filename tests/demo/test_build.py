@@ -227,6 +227,7 @@ def test_the_second_city(tmp_path: Path) -> None:
 def test_a_zone_without_outlines_can_be_the_root(tmp_path: Path) -> None:
     files = build(tmp_path, root="131071000000")
     assert files.places is None and files.places_without_outline is not None
+    assert files.targets is None
     assert len(pd.read_csv(files.places_without_outline)) == 1 + 2 + 23
 
 

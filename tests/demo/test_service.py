@@ -9,7 +9,8 @@ import pytest
 
 from dashboard.access import SYSTEM
 from dashboard.coverage import disclosure, registry, service
-from dashboard.coverage.model import Cell, Status, View
+from dashboard.coverage.model import Cell, Status, Target, View
+from dashboard.coverage.pace import Standing, standing
 from dashboard.demo import LAST_MONTH, TROUBLES, TroubleKind, build
 from dashboard.demo.service import DEMONSTRATION_OF, prepare_demo
 from dashboard.intake.service import load_files
@@ -74,6 +75,18 @@ def test_the_parent_is_the_sum_of_its_children(unit: Unit) -> None:
     assert above.denominator == sum(
         cell.denominator or 0 for cell in below if cell.numerator is not None
     )
+
+
+def test_the_county_has_targets_of_its_own_and_a_township_another(unit: Unit) -> None:
+    cells = _cells(unit, COUNTY, "cervical_screening")
+    assert cells[TOWN].target == Target(100.0, TOWN)
+    others = {cell.target for place_id, cell in cells.items() if place_id != TOWN}
+    assert others == {Target(95.0, COUNTY)}
+    standings = {
+        standing(registry.layer("cervical_screening"), cell.target, cell.value, LAST_MONTH)
+        for cell in cells.values()
+    }
+    assert {Standing.AHEAD, Standing.BEHIND} <= standings
 
 
 def test_troubles_arrive_on_the_map(unit: Unit) -> None:

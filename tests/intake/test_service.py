@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import shapely
 
-from dashboard.access import SYSTEM
+from dashboard.access import SYSTEM, Actor, Grant, Role
 from dashboard.intake.service import load_file, load_files
 from dashboard.store import Store, integrity
 from dashboard.store.model import Pair
@@ -215,3 +215,21 @@ def test_a_geojson_of_new_outlines_keeps_names_and_parents(
         assert unit.place(VILLAGES[0], TODAY).parent_id == TOWNSHIP
         drawn = shapely.from_wkb(unit.shapes([VILLAGES[0]], TODAY)[VILLAGES[0]].wkb)
     assert drawn.area == pytest.approx(0.1 * 0.09, rel=1e-3)
+
+
+def test_a_townships_clerk_sets_no_target_of_the_county(
+    store: Store, places_file: Path, tmp_path: Path
+) -> None:
+    load_file(store, SYSTEM, places_file, ASK, PAIRS)
+    path = f"{CITY}/{COUNTY}/{TOWNSHIP}/"
+    clerk = Actor("account:clerk", "乡镇数据员", grants=(Grant(Role.CLERK, TOWNSHIP, (path,)),))
+    file = tmp_path / "目标.csv"
+    rows = [("家庭医生签约率", place, 2026, "90%") for place in (COUNTY, TOWNSHIP)]
+    frame = pd.DataFrame(rows, columns=["指标", "区划代码", "年度", "目标值"])
+    frame.to_csv(file, index=False)
+    refused = load_file(store, clerk, file, ASK, PAIRS)
+    assert refused.dataset == "targets" and not refused.committed
+    assert [(issue.code, issue.row) for issue in refused.issues] == [("UNKNOWN_PLACE", 2)]
+    frame.iloc[1:].to_csv(file, index=False)
+    assert load_file(store, clerk, file, ASK, PAIRS).committed
+    assert integrity.check(store, SYSTEM).ok

@@ -60,6 +60,7 @@ def fill(store: Store) -> None:
         Change(dataset="institutions", frame=world.institutions()),
         world.figures_change(figures),
         world.figures_change(figures.assign(value=figures["value"] + 1)),
+        world.targets(("signed", "A", 2026, 90.0), ("signed", "A1", 2027, 95.5)),
     ):
         commit(store, SYSTEM, change, PAIRS)
     with database.writing(store.engine) as connection:
@@ -122,7 +123,7 @@ def test_what_is_restored_equals_what_was_backed_up(
         assert list(told)[-2:] == ["backup.restore", "store.check"]
     assert audit.verify(again.engine, again.keys).intact
     # New rows are numbered above the restored.
-    assert commit(again, SYSTEM, world.figures_change(world.figures("2026-11")), PAIRS).batch == 5
+    assert commit(again, SYSTEM, world.figures_change(world.figures("2026-11")), PAIRS).batch == 6
     with database.writing(again.engine) as connection:
         number = connection.execute(
             insert(access_grant).values(
@@ -171,7 +172,7 @@ def test_what_was_there_is_kept_beside(
         with psycopg.connect(url) as connection:
             schema = done.replaced.replace("-", "_").lower()
             rows = connection.execute(f"SELECT count(*) FROM {schema}.batch").fetchone()
-            assert rows == (5,)
+            assert rows == (6,)
 
 
 @pytest.fixture
@@ -411,5 +412,5 @@ def test_a_backup_sees_one_state_while_others_write(store: Store, tmp_path: Path
     assert done.checked.ok
     again = Store.open(tmp_path / "two")
     assert {n for n, value in contents(again).items() if before[n] != value} == {"session"}
-    assert asdict(made.manifest)["tables"]["batch"] == 4
+    assert asdict(made.manifest)["tables"]["batch"] == 5
     again.close()

@@ -31,6 +31,7 @@ from dashboard.store.tables import (
     person,
     place,
     snapshot,
+    target,
 )
 from tests.store import world
 from tests.store.fingerprint import tables
@@ -173,6 +174,9 @@ DAMAGE: dict[str, Callable[[Store], None]] = {
     ),
     "GRANT_PLACE": _sql(ACCOUNT, GRANT),
     "PERSON_PLACE": _sql(insert(person).values(PERSON | {"place_id": "X"})),
+    "TARGET_PLACE": _sql(
+        insert(target).values(layer="signed", place_id="X", year=2026, value=1.0, batch=1)
+    ),
     "FACTS_UNREADABLE": _cut_facts,
     "FACTS_MISSING": _lose_facts,
     "FACTS_BATCH_UNKNOWN": _stray_facts,

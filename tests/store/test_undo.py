@@ -66,6 +66,7 @@ CHANGES = {
             ]
         ),
     ),
+    "targets": world.targets(("signed", "A", 2026, 90.0), ("signed", "V00", 2026, 80.0)),
     "places": moved_township(),
     "new root": Change(
         dataset="places",

@@ -100,3 +100,9 @@ def institutions() -> pd.DataFrame:
             "lat": [38.52, np.nan, 38.6],
         }
     )
+
+
+def targets(*rows: tuple[str, str, int, float]) -> Change:
+    """Targets as a file brings them: (layer, place, year, value)."""
+    frame = pd.DataFrame(rows, columns=["layer", "place_id", "year", "value"])
+    return Change(dataset="targets", frame=frame, file="targets.xlsx")

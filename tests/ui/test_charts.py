@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dashboard.coverage import registry
-from dashboard.coverage.model import Status, TrendPoint
+from dashboard.coverage.model import Status, Target, TrendPoint
 from dashboard.ui import charts
 
 CONTRACT = registry.layer("contract_coverage")
@@ -17,6 +17,7 @@ def points(values: list[float | None]) -> list[TrendPoint]:
         TrendPoint(
             f"{2024 + index // 12}-{index % 12 + 1:02}", value, 100.0, value,
             Status.NO_DATA if value is None else Status.OK,
+            Target(100.0 if index < 12 else 90.0, None if index < 12 else "C"),
         )
         for index, value in enumerate(values)
     ]  # fmt: skip
@@ -28,6 +29,21 @@ def test_a_month_without_a_value_breaks_the_line() -> None:
     assert [len(line) for line in drawn.lines] == [2, 1, 2]
     assert len(drawn.silent) == 3
     assert "没有数值" in drawn.silent[0].words
+
+
+def test_the_target_line_steps_where_a_year_wants_another() -> None:
+    drawn = charts.trend(CONTRACT, points([50.0] * 14))
+    assert drawn is not None
+    first, last = drawn.steps
+    assert (first.left, last.right) == (charts.LEFT, charts.WIDTH - charts.RIGHT)
+    assert first.right == last.left and first.at < last.at
+    marks = drawn.lines[0]
+    assert marks[11].x < last.left < marks[12].x
+    # Two months are too narrow for the words: they end at the edge.
+    assert [(step.label, step.at_end) for step in drawn.steps] == [
+        ("目标 100%", False),
+        ("目标 90%", True),
+    ]
 
 
 def test_nothing_to_draw() -> None:
@@ -47,6 +63,6 @@ def test_everything_lies_inside_the_drawing(values: list[float | None]) -> None:
     assert len(marks) == sum(value is not None for value in shown)
     assert all(charts.TOP <= mark.y <= charts.HEIGHT - charts.BOTTOM for mark in marks)
     assert all(charts.LEFT <= mark.x <= charts.WIDTH - charts.RIGHT for mark in marks)
-    assert drawn.target is not None
-    assert charts.TOP <= drawn.target.at <= charts.HEIGHT - charts.BOTTOM
+    assert drawn.steps
+    assert all(charts.TOP <= step.at <= charts.HEIGHT - charts.BOTTOM for step in drawn.steps)
     assert 2 <= len(drawn.values) <= 8

@@ -255,3 +255,14 @@ def test_every_kind_of_job_has_its_steps() -> None:
         assert progress.markup(job, "甲").count("<li") == len(steps)
         job.tell("另一个导入正在进行，等待其完成")
         assert progress.markup(job, "甲").count("<li") == len(steps) + 1
+
+
+def test_a_file_of_targets_is_recognised_and_its_bad_cells_are_listed(store: Store) -> None:
+    text = f"指标,区划代码,年度,目标值\n宫颈癌筛查率,{TOWN},2027,110%\n满意度,{TOWN},2027,99%\n"
+    upload = put(store, text, "2027年目标.csv")
+    app = opened(upload=upload.id)
+    assert not app.exception and not app.error
+    checked = desk.check(store, CLERK, upload.id, upload.request)
+    assert checked.report.dataset == "targets"
+    assert checked.report.issues.counts() == {"OUT_OF_BOUNDS": 1}
+    assert "年度目标" in app.selectbox(key=f"said-dataset-{upload.id}").options

@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from dashboard.coverage import registry, service
-from dashboard.coverage.model import Cell, Status, View
+from dashboard.coverage.model import Cell, Status, Target, View
 from dashboard.store import Unit
 from dashboard.ui import panel, tables
 from dashboard.ui.state import Address
@@ -46,7 +46,7 @@ def test_the_gap_to_the_target_is_counted_in_persons(cell: Cell) -> None:
 
 def test_a_target_of_the_year_is_wanted_month_by_month(cell: Cell) -> None:
     breast = registry.layer("breast_screening")
-    half = replace(cell, numerator=39.0, denominator=100.0, value=39.0)
+    half = replace(cell, numerator=39.0, denominator=100.0, value=39.0, target=Target(80.0))
     pace = panel.tiles(breast, half, "2026-06")[2]
     assert (pace.label, pace.under, pace.tone) == ("序时进度：落后序时", "序时应达 40.0%", "warn")
     assert panel.tiles(breast, half, "2026-05")[2].figure == "达到序时"
@@ -58,7 +58,9 @@ def test_without_pace_the_third_tile_says_who_reported(cell: Cell) -> None:
 
 
 def test_a_layer_where_less_is_better_counts_the_excess(cell: Cell) -> None:
-    over = replace(cell, numerator=7.0, denominator=200.0, value=3.5, change=-0.5)
+    over = replace(
+        cell, numerator=7.0, denominator=200.0, value=3.5, change=-0.5, target=Target(0.0)
+    )
     _, target, pace, change = panel.tiles(FINDINGS, over, LATEST)
     assert (pace.figure, pace.tone) == ("超出 3.50 项/百户", "bad")
     assert (target.figure, target.tone) == ("超出 7 项", "bad")

@@ -1,0 +1,109 @@
+"""Words of targets and pace: what is wanted, who set it, and the rule of the three colours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dashboard.coverage.model import Cell, Direction, Layer, Pace, Target
+from dashboard.coverage.modes import PACE_COLOURS
+from dashboard.coverage.pace import STANDINGS, Standing
+from dashboard.ui import format
+from dashboard.ui.texts import _, level_name, standing_name
+
+
+def amount(layer: Layer, target: Target) -> str:
+    """A target with its unit: ``95%``, ``120 次``."""
+    return format.with_unit(format.limit(target.value), layer.unit)
+
+
+def whose(cell: Cell) -> str:
+    """Who set a place's target; nothing where it is everybody's."""
+    if cell.target is None or cell.target.place_id is None:
+        return ""
+    if cell.target.place_id != cell.place.id:
+        return _("上级所定目标")
+    return _("本{level}目标").format(level=level_name(cell.place.level))
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """The rule in words, for ``pace_rule.html``.
+
+    Attributes:
+        due: how much is due at a month's end, in sentences.
+        colours: colour on the map and words of each standing, best first.
+        notes: further sentences, such as whose target counts.
+    """
+
+    due: tuple[str, ...]
+    colours: tuple[tuple[str, str], ...]
+    notes: tuple[str, ...]
+
+
+def rule(layer: Layer) -> Rule:
+    """The rule of one layer; what it says is ``coverage.pace.standing``."""
+    colours = [
+        (
+            colour,
+            _("{standing}：{rule}").format(
+                standing=standing_name(one), rule=_condition(layer, one)
+            ),
+        )
+        for colour, one in zip(PACE_COLOURS, STANDINGS, strict=True)
+    ]
+    return Rule((_due(layer),), tuple(colours[::-1]), (_whose_counts(layer),))
+
+
+def general_rule(layers: list[Layer]) -> Rule | None:
+    """The rule where several layers are listed; None for none.
+
+    A kind of layer that none of them is of is not explained.
+    """
+    kinds = {(one.direction, one.pace): one for one in layers[::-1]}
+    shown = next(
+        (kinds[kind] for kind in _KINDS if kind in kinds), next(iter(kinds.values()), None)
+    )
+    if shown is None:
+        return None
+    found = rule(shown)
+    due = found.due
+    notes = tuple(dict.fromkeys(_whose_counts(one) for one in layers))
+    if shown.pace is Pace.PROGRESS and any(one.pace is Pace.LEVEL for one in layers):
+        due = (*due, _("须全年保持的指标，序时即目标。"))
+    if any(one.direction is not shown.direction for one in layers):
+        less = _("越低越好的指标：不高于目标为达到序时，超出 10% 以内为落后序时。")
+        notes = (less, *notes)
+    return Rule(due, found.colours, notes)
+
+
+_KINDS = ((Direction.HIGHER, Pace.PROGRESS), (Direction.HIGHER, Pace.LEVEL))
+"""What kind of layer the general rule is told by, the most telling first."""
+
+
+def _due(layer: Layer) -> str:
+    if layer.pace is Pace.PROGRESS:
+        return _("序时 = 年度目标 × 本年已过月数 ÷ 12。")
+    return _("目标全年都应达到，序时即目标。")
+
+
+def _condition(layer: Layer, standing: Standing) -> str:
+    if layer.direction is Direction.LOWER:
+        return {
+            Standing.AHEAD: _("不高于目标"),
+            Standing.BEHIND: _("高于目标，不超过 10%"),
+            Standing.LATE: _("高于目标 10% 以上"),
+        }[standing]
+    late = _("低于序时的 90%")
+    if layer.pace is Pace.PROGRESS:
+        late = _("低于序时的 90%，或年底未达目标")
+    return {
+        Standing.AHEAD: _("不低于序时"),
+        Standing.BEHIND: _("低于序时，不低于序时的 90%"),
+        Standing.LATE: late,
+    }[standing]
+
+
+def _whose_counts(layer: Layer) -> str:
+    if layer.is_count:
+        return _("计数指标只看本地自己的目标。")
+    return _("目标以本地所定为先，其次是上级所定，再次是统一目标。")
