@@ -28,7 +28,7 @@ MINIMUM = 6
 MINIMUM_RESTARTED = 3
 """Of this year's months: two show one change, so nothing tells how much changes differ."""
 _SAME = 1e-9
-_GOES_ON = (Status.OK, Status.NO_DATA)
+GOES_ON = (Status.OK, Status.NO_DATA)
 """Who is late to report goes on; who is left out, or to whom it does not apply, does not."""
 _OUTLOOK = ("value", "low", "high", "months", "misses", "surely")
 
@@ -266,7 +266,7 @@ def of_places(
         targets: NaN for a place without one.
     """
     left = months_left(month)
-    silent = [cell.status not in _GOES_ON for cell in cells]
+    silent = [cell.status not in GOES_ON for cell in cells]
     values = np.where(np.array(silent, dtype=np.bool_)[:, None], np.nan, values)
     found = willmiss(
         values,

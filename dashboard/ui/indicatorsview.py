@@ -14,7 +14,7 @@ from dashboard.coverage.pace import STANDINGS, Standing
 from dashboard.store.unit import DEMONSTRATION, Unit
 from dashboard.ui import blocks, caches, charts, format, frame, screens, session, state, tomap
 from dashboard.ui.layerlist import groups
-from dashboard.ui.state import Address
+from dashboard.ui.state import Address, Part
 from dashboard.ui.texts import _, group_name, language, layer_title, standing_name, status_name
 
 TREND_MONTHS = 12
@@ -35,16 +35,17 @@ def show() -> None:
     tomap.leave(_GO, actor)
     with caches.store().unit(actor) as unit:
         found = state.parse(st.query_params.to_dict(), unit, caches.settings().lang)
-        state.remember(found.address)
+        address = found.address.alone()
+        state.remember(address)
         with st.sidebar:
             frame.sidebar_head("indicators", actor)
-            frame.month_picker(found.address, unit.months())
+            frame.month_picker(address, unit.months())
             _filters()
             frame.sidebar_foot(unit.meta(DEMONSTRATION) == "1")
         if unit.meta(DEMONSTRATION) == "1":
             frame.demonstration_banner()
         frame.tell(found.problems)
-        _page(unit, found.address)
+        _page(unit, address)
 
 
 def _page(unit: Unit, address: Address) -> None:
@@ -131,6 +132,9 @@ def _row(one: Indicator, address: Address) -> dict[str, Any]:
     found = pace.standing(layer, cell.value, address.month)
     return {
         "href": address.href(layer=layer.id),
+        "compare": address.href(
+            layer=layer.id, part=Part.RANK if layer.target is None else Part.MISS
+        ),
         "title": layer_title(layer),
         "value": status_name(cell.status)
         if cell.value is None

@@ -126,7 +126,8 @@ def _rows(table: ViewTable, address: Address, limit: int | None) -> Iterator[str
         )
 
 
-def _heading(measure_id: str) -> str:
+def heading(measure_id: str) -> str:
+    """A column of a measure's figures, with their unit."""
     return f"{measure_title(measure_id)}({unit_name(measure_unit(measure_id))})"
 
 
@@ -143,7 +144,7 @@ def markup(table: ViewTable, address: Address, limit: int | None = None) -> str:
         help=layer_help(table.layer),
         counts=[]
         if table.layer.is_count
-        else [_heading(table.layer.numerator), _heading(table.layer.denominator)],
+        else [heading(table.layer.numerator), heading(table.layer.denominator)],
         pace=due(table.layer, table.view.month) is not None,
         value=_("数值({unit})").format(unit=unit_name(table.layer.unit)),
         rows=Markup("\n".join(_rows(table, address, limit))),
