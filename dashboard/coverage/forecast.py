@@ -177,6 +177,11 @@ def path(
     )
 
 
+def prepare() -> None:
+    """Import what a first forecast would wait for."""
+    path([0.0] * MINIMUM, 1)
+
+
 def willmiss(
     values: Floats,
     months_left: int,

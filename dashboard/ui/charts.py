@@ -169,7 +169,7 @@ def _told_words(layer: Layer, month: str, told: Forecast) -> str:
     return _("{month}预测：{value}（80% 区间 {range}）").format(
         month=format.month(month),
         value=format.value(layer, told.value),
-        range=outlook.interval(layer, told),
+        range=format.between(layer, told.low, told.high),
     )
 
 
@@ -230,7 +230,7 @@ def markup(layer: Layer, points: Sequence[TrendPoint], end: YearEnd | None = Non
 
 
 FUNNEL_WIDTH, FUNNEL_HEIGHT = 480, 300
-_F_LEFT, _F_RIGHT, _F_TOP, _F_BOTTOM = 44, 8, 10, 40
+_F_LEFT, _F_RIGHT, _F_TOP, _F_BOTTOM = 44, 8, 10, 33
 _CURVE = 160
 """Denominators at which a limit is worked out for drawing."""
 _ROOM = 0.06
@@ -283,14 +283,14 @@ def funnel(layer: Layer, found: Funnel, ways: Mapping[str, str]) -> FunnelDrawin
     low, high = min([*value, share]), max([*value, share])
     room = max((high - low) * _ROOM, 0.5)
     low, high = max(0.0, low - room), min(layer.factor, high + room)
-    step, wide = _step(high - low), _step(most)
+    step, wide = _step(high - low), _step(most / 2)
 
     def x(count: float) -> float:
         return round(_F_LEFT + (FUNNEL_WIDTH - _F_LEFT - _F_RIGHT) * count / most, 1)
 
     def y(amount: float) -> float:
         inner = FUNNEL_HEIGHT - _F_TOP - _F_BOTTOM
-        return round(_F_TOP + inner * (high - min(max(amount, low), high)) / (high - low), 1)
+        return round(_F_TOP + inner * (high - amount) / (high - low), 1)
 
     grid = np.unique(np.round(np.geomspace(1, most, _CURVE)))
     drawn = limits(found.share, grid, found.phi)

@@ -182,7 +182,7 @@ class _Comparison:
         if not self.levels:
             if self.unit.children(self.above.id, self.on):
                 return _(
-                    "这个图层只统计到{level}级，{place}以下没有可比的单位。请从上方路径返回上级。"
+                    "这个图层只统计到{level}级，{place}以下没有可比的单位。请在左侧选择其他图层。"
                 ).format(level=level_name(self._lowest()), place=self.above.name)
             return _("{place}没有下级单位。请从上方路径返回上级。").format(place=self.above.name)
         if self.address.source is Source.VERIFIED:
@@ -375,9 +375,7 @@ def _ranked(
         "quiet": one.rank is None,
         "counts": _counts(layer, cell.numerator, cell.denominator),
         "value": format.value(layer, cell.value),
-        "interval": format.MISSING
-        if one.low is None or one.high is None
-        else f"{format.number(one.low, layer.decimals)}–{format.value(layer, one.high)}",
+        "interval": format.between(layer, one.low, one.high),
         "why": why,
     }
 
@@ -419,6 +417,7 @@ def misses_markup(
         title=_("将完不成的单位"),
         subtitle=_("把握大的在前，差得多的在前"),
         unit=unit_name(tables.measure_unit(layer.numerator)),
+        small=_("分母小于 {least}，仅供参考").format(least=ranking.MINIMUM),
         rows=[
             {
                 "id": one.cell.place.id,
@@ -427,12 +426,14 @@ def misses_markup(
                 "way": ways.get(one.cell.place.id, ""),
                 "now": format.value(layer, one.cell.value),
                 "end": format.value(layer, one.december.value),
-                "interval": outlook.interval(layer, one.december),
+                "interval": format.between(layer, one.december.low, one.december.high),
                 "target": format.value(layer, one.target),
                 "short": outlook.rounded(one.short),
                 "monthly": outlook.rounded(one.monthly),
                 "sure": one.surely,
                 "verdict": _("上端也达不到") if one.surely else _("可能完不成"),
+                "small": ranking.has_minimum(layer)
+                and (one.cell.denominator or 0) < ranking.MINIMUM,
             }
             for one in rows
             if one.december is not None

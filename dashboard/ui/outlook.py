@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import ceil
 
 from dashboard.coverage import forecast
-from dashboard.coverage.forecast import Forecast, YearEnd
+from dashboard.coverage.forecast import YearEnd
 from dashboard.coverage.model import Direction, Layer
 from dashboard.ui import format
 from dashboard.ui.tables import measure_unit
@@ -33,7 +33,7 @@ def sentence(layer: Layer, end: YearEnd) -> Sentence:
     parts = {
         "year": end.month[:4],
         "value": format.value(layer, december.value),
-        "range": interval(layer, december),
+        "range": format.between(layer, december.low, december.high),
         "target": target,
     }
     if forecast.months_left(end.month) == 0:
@@ -72,12 +72,6 @@ def _why(layer: Layer, end: YearEnd) -> str:
     return _("最近 12 个月只有 {months} 个月有数据，满 {needed} 个月才能预测年末。").format(
         months=end.months, needed=needed
     )
-
-
-def interval(layer: Layer, told: Forecast) -> str:
-    """``82.3%–87.1%``."""
-    low, high = format.number(told.low, layer.decimals), format.value(layer, told.high)
-    return f"{low}{'%' if layer.unit == '%' else ''}–{high}"
 
 
 def rounded(amount: float | None) -> str:
