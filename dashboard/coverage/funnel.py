@@ -26,6 +26,8 @@ OUTER = 0.001
 """Probability beyond each limit at 99.8 %."""
 _TRIMMED = 0.1
 """Share of places at either end whose distance is drawn in before it counts for dispersion."""
+_ENOUGH = 10
+"""Of fewer places none is drawn in, and who stands out would widen the limits until it does not."""
 
 
 class Standing(StrEnum):
@@ -78,7 +80,8 @@ class Funnel:
             and counts in nothing.
         stands: where each of them lies, in their order.
         share: of all of them together, 0 to 1; NaN without any.
-        phi: what the limits are widened by: 1, or the dispersion where it is beyond chance.
+        phi: what the limits are widened by: 1, or the dispersion of at least 10 places where it is
+            beyond chance.
         without: how many more places there are.
     """
 
@@ -108,7 +111,8 @@ def draw(cells: Sequence[Cell]) -> Funnel:
         return Funnel((), (), np.nan, 1.0, len(cells))
     share = float(done.sum() / whole.sum())
     spread = dispersion(done, whole, share)
-    phi = spread.phi if spread.beyond_chance else 1.0
+    widens = spread.beyond_chance and spread.places >= _ENOUGH
+    phi = spread.phi if widens else 1.0
     placed = [
         (cell, stands)
         for cell, stands in zip(known, standing(done, whole, share, phi), strict=True)

@@ -603,8 +603,9 @@ def forecast(unit: Unit, view: View) -> YearEnd:
         DudaoError: LAYER_NOT_FOUND, PLACE_NOT_FOUND, MONTH_NOT_FOUND; SAMPLE_NOT_COMPARED.
     """
     layer = _compared(view)
+    snapshot = unit.snapshot(view.month)
     place = unit.place(view.place_id, month_end(view.month))
-    here = _alone(unit, [place], unit.snapshot(view.month), place.parent_id, view.source)
+    here = _alone(unit, [place], snapshot, place.parent_id, view.source)
     known = {
         point.month: point.value for point in trend(unit, place.id, view.layer_id, view.source)
     }
@@ -665,8 +666,7 @@ def _targets(layer: Layer, places: Sequence[Place]) -> classify.Floats:
 
 def _of_level(unit: Unit, view: View, level: Level, layer: Layer) -> _Family:
     """All places of one level below a place, with the one layer's numbers."""
-    on = month_end(view.month)
-    snapshot = unit.snapshot(view.month)
+    snapshot, on = unit.snapshot(view.month), month_end(view.month)
     places = unit.places_below(unit.place(view.place_id, on), level, on)
     return _together(unit, places, snapshot, layer, view.source)
 

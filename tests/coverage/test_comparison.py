@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
+from dashboard.__main__ import app
 from dashboard.access import SYSTEM
 from dashboard.coverage import disclosure, forecast, funnel, ranking, registry, service
 from dashboard.coverage.funnel import Standing
@@ -236,3 +240,46 @@ def test_what_is_left_out_is_in_none_of_them(unit: Unit) -> None:
             assert service.forecast(unit, view(PROTECTED, one.cell.place.id)).months == 0
         else:
             assert one.ahead
+
+
+def run(store: Store, *arguments: str) -> tuple[int, Any]:
+    asked = ["--data", str(store.directory), *arguments, "--place", "C", "--json"]
+    done = CliRunner().invoke(app, asked)
+    return done.exit_code, json.loads(done.stdout)
+
+
+def test_the_command_line_reads_the_same(store: Store, unit: Unit) -> None:
+    code, found = run(store, "forecast", "--layer", CONTRACT, "--level", "village")
+    own = service.forecast(unit, view())
+    assert code == 0 and own.december is not None
+    assert (found["month"], found["confidence"], found["target"]) == (NOW, 0.8, 100)
+    assert (found["value"], found["low"], found["high"]) == (
+        own.december.value, own.december.low, own.december.high,
+    )  # fmt: skip
+    assert (found["misses"], found["surely"]) == (own.misses, own.surely)
+    told = service.forecasts(unit, view(), Level.VILLAGE)
+    assert [one["id"] for one in found["missing"]] == [
+        one.cell.place.id for one in told if one.misses
+    ]
+    assert found["judged"] == sum(bool(one.ahead) for one in told)
+    ask = ("funnel", "--layer", CONTRACT, "--level", "village", "--month", NOW)
+    code, found = run(store, *ask)
+    drawn = service.funnel(unit, view(), Level.VILLAGE)
+    assert code == 0 and (found["share"], found["phi"]) == (drawn.share, drawn.phi)
+    assert {one["id"]: one["standing"] for one in found["places"]} == {
+        cell.place.id: stands for cell, stands in zip(drawn.cells, drawn.stands, strict=True)
+    }
+    code, found = run(store, "rank", *ask[1:], "--minimum", "401")
+    assert code == 0 and found["minimum"] == 401
+    assert all(one["rank"] is None for one in found["places"])
+
+
+def test_the_command_line_refuses_what_has_no_funnel_or_no_such_level(store: Store) -> None:
+    code, found = run(
+        store, "funnel", "--layer", "leaflets_count", "--level", "village", "--month", NOW
+    )
+    assert code == 2 and found["error"]["code"] == "FUNNEL_NO_SHARE"
+    code, found = run(store, "forecast", "--layer", CONTRACT, "--level", "star")
+    assert code == 2 and found["error"]["code"] == "LEVEL_UNKNOWN"
+    code, found = run(store, "forecast", "--layer", CONTRACT, "--month", "1999-01")
+    assert code == 2 and found["error"]["code"] == "MONTH_NOT_FOUND"
