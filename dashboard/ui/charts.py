@@ -54,7 +54,8 @@ class Trend:
 
     Attributes:
         lines: one list of marks for each run of months with values; a month without breaks the
-            line, it is never joined across or drawn as 0.
+            line, it is never joined across or drawn as 0, and so does January where values add up
+            over the year.
         silent: x of the months without a value, with their words.
         target: y of the target line and its label, or None.
         ahead: the months to come as forecast, after the latest value.
@@ -106,10 +107,13 @@ def trend(layer: Layer, points: Sequence[TrendPoint], end: YearEnd | None = None
     def y(value: float) -> float:
         return round(TOP + (HEIGHT - TOP - BOTTOM) * (high - value) / (high - low), 1)
 
+    restarts = forecast.adds_up(layer)
     lines: list[list[Mark]] = [[]]
     silent: list[Mark] = []
     for index, point in enumerate(shown):
         words = _words(layer, point)
+        if restarts and point.month.endswith("-01"):
+            lines.append([])
         if point.value is None:
             silent.append(Mark(x(index), HEIGHT - BOTTOM, words))
             lines.append([])

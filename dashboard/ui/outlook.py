@@ -32,6 +32,7 @@ def sentence(layer: Layer, end: YearEnd) -> Sentence:
     lacks = lacking(layer, end.short)
     parts = {
         "year": end.month[:4],
+        "month": format.month(end.month),
         "value": format.value(layer, december.value),
         "range": format.between(layer, december.low, december.high),
         "target": target,
@@ -43,13 +44,19 @@ def sentence(layer: Layer, end: YearEnd) -> Sentence:
             else (_("{year} 年末为 {value}，已完成目标 {target}"), "good")
         )
     elif end.surely:
-        words = _("照此下去，{year} 年末约 {value}（80% 区间 {range}），将完不成目标 {target}")
+        words = _(
+            "截至{month}，照此下去，年末约 {value}（80% 区间 {range}），将完不成目标 {target}"
+        )
         tone = "bad"
     elif end.misses:
-        words = _("照此下去，{year} 年末约 {value}（80% 区间 {range}），可能完不成目标 {target}")
+        words = _(
+            "截至{month}，照此下去，年末约 {value}（80% 区间 {range}），可能完不成目标 {target}"
+        )
         tone = "warn"
     else:
-        words = _("照此下去，{year} 年末约 {value}（80% 区间 {range}），预计能完成目标 {target}")
+        words = _(
+            "截至{month}，照此下去，年末约 {value}（80% 区间 {range}），预计能完成目标 {target}"
+        )
         tone = "good"
     said = [words.format(**parts)]
     if end.misses and lacks:

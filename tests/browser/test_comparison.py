@@ -15,7 +15,9 @@ COUNTY = "131025000000"
 def test_from_the_map_to_the_funnel_and_to_a_village(open_screen: OpenScreen) -> None:
     screen = open_screen(f"/?place={COUNTY}&layer=contract_coverage&month=2026-10")
     page = screen.page
-    expect(page.locator(".dd-told")).to_contain_text("照此下去，2026 年末约", timeout=30_000)
+    expect(page.locator(".dd-told")).to_contain_text(
+        "截至2026年10月，照此下去，年末约", timeout=30_000
+    )
     assert page.locator(".dd-trend polyline.ahead").count() == 1
     page.get_by_text("比较这些单位").click()
     expect(page.locator(".dd-compare-head h2")).to_contain_text("大城县各乡镇", timeout=30_000)

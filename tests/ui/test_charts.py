@@ -88,6 +88,14 @@ def test_a_forecast_from_an_earlier_month_lies_over_what_came() -> None:
     assert other is not None and other.ahead == () and other.band == ""
 
 
+def test_what_adds_up_begins_a_new_line_in_january() -> None:
+    values: list[float | None] = [float(n % 12 + 1) for n in range(18)]
+    breast = charts.trend(registry.layer("breast_screening"), points(values))
+    assert breast is not None and [len(line) for line in breast.lines] == [12, 6]
+    level = charts.trend(CONTRACT, points(values))
+    assert level is not None and [len(line) for line in level.lines] == [18]
+
+
 def test_in_december_nothing_is_dashed() -> None:
     drawn = charts.trend(CONTRACT, points([50.0] * 12), year_end("2024-12", 50))
     assert drawn is not None and drawn.ahead == () and drawn.band == "" and drawn.begin == ""

@@ -218,8 +218,8 @@ def test_the_sentence_says_value_interval_gap_and_verdict(end: forecast.YearEnd)
     )  # fmt: skip
     found = outlook.sentence(CONTRACT, told)
     assert found.words == (
-        "照此下去，2026 年末约 78.4%（80% 区间 76.0%–81.0%），将完不成目标 100%，差 312 人，"
-        "今后每月需新增 156 人才能完成。"
+        "截至2026年10月，照此下去，年末约 78.4%（80% 区间 76.0%–81.0%），将完不成目标 100%，"
+        "差 312 人，今后每月需新增 156 人才能完成。"
     )
     assert found.tone == "bad"
     maybe = outlook.sentence(CONTRACT, replace(told, surely=False))
