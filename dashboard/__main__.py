@@ -322,6 +322,9 @@ def coverage(
         str, typer.Option(help="来源：reported、records、verified，或 gap(上报减核实)。")
     ] = Source.REPORTED.value,
     compare: Annotated[str | None, typer.Option(help="与该月 YYYY-MM 相比的变化。")] = None,
+    version: Annotated[
+        int | None, typer.Option(metavar="N", help="该月更正以前的第 N 版。")
+    ] = None,
     as_json: JsonOption = False,
     data: DataOption = None,
     login: AsOption = None,
@@ -329,6 +332,8 @@ def coverage(
     """一个图层在一地各下级的数值，与地图完全一致。"""
     with reporting(as_json), _reading(data, login) as unit:
         chosen = Source.REPORTED if source == GAP else _source(source)
+        if version is not None:
+            unit.look_at(month, version)
         view = View(place_id=place, layer_id=layer, month=month, source=chosen)
         shown = service.table(unit, view)
         other = service.table(unit, replace(view, month=compare)) if compare else None

@@ -193,7 +193,8 @@ def layers(request: Request) -> Response:
     """The children of a place coloured by a layer, as GeoJSON; always of the current version.
 
     ``?source=`` chooses who says so (``Source``), ``show=`` what the colours say (``Mode``),
-    ``against=`` the month a change is measured from.
+    ``against=`` the month a change is measured from, ``version=`` (also of the two below) an
+    earlier version of the month.
     """
     part, asked = request.path_params, request.query_params
     try:
@@ -243,6 +244,7 @@ def actor_of(request: Request) -> Actor:
 def _answer(request: Request, make: Callable[[Unit], Answer]) -> Response:
     try:
         with caches.store().unit(actor_of(request)) as unit:
+            _look_at(unit, request.query_params.get("version"))
             answer = make(unit)
     except DudaoError as error:
         status = 500 if isinstance(error, SystemProblem) else 404
@@ -255,6 +257,14 @@ def _answer(request: Request, make: Callable[[Unit], Answer]) -> Response:
         headers["Content-Encoding"] = "gzip"
         return Response(answer.zipped, headers=headers, media_type=GEOJSON)
     return Response(answer.body, headers=headers, media_type=GEOJSON)
+
+
+def _look_at(unit: Unit, asked: str | None) -> None:
+    """Read a month in an earlier version of it, asked for as ``YYYY-MM~N``."""
+    if asked is not None:
+        month, _mark, number = asked.partition("~")
+        plain = number.isascii() and number.isdecimal() and len(number) < 9
+        unit.look_at(month, int(number) if plain else 0)
 
 
 def assets(request: Request) -> Response:

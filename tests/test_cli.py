@@ -123,6 +123,23 @@ def test_coverage_compared_with_another_month(county: Path) -> None:
     assert code == 0 and "+10.0个百分点" in out
 
 
+def test_coverage_of_a_month_before_it_was_corrected(county: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(county, data)
+    corrected = tmp_path / "corrected.csv"
+    corrected.write_text(
+        "place_id,month,measure,value\nV4,2026-10,contracted_persons,140\n", "utf-8"
+    )
+    assert run(data, "load", str(corrected))[0] == 0
+    wanted = ("coverage", "--layer", "contract_coverage", "--place", "T2", "--month", "2026-10")
+    now = run_json(data, *wanted)
+    then = run_json(data, *wanted, "--version", str(now["version"] - 1))
+    assert then["version"] == now["version"] - 1
+    assert (now["children"][0]["value"], then["children"][0]["value"]) == (70.0, 60.0)
+    code, out = run(data, *wanted, "--version", "99", "--json")
+    assert code == 2 and json.loads(out)["error"]["code"] == "VERSION_NOT_FOUND"
+
+
 def test_quality_gives_code_place_measures_values_and_reason(county: Path, tmp_path: Path) -> None:
     data = tmp_path / "data"
     shutil.copytree(county, data)

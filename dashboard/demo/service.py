@@ -10,6 +10,7 @@ from dashboard.demo import accounts, divisions
 from dashboard.demo.build import DEFAULT_ROOT, DEFAULT_SEED, build
 from dashboard.intake.service import load_files
 from dashboard.store import Store
+from dashboard.store.commit import ensure_snapshots
 from dashboard.store.unit import DEMONSTRATION
 from geodata.errors import DudaoError
 from loaders import Request
@@ -58,9 +59,7 @@ def prepare_demo(
         # Nobody but the program itself may bring persons into a demonstration: these are invented.
         personal = dataset == "persons" or datasets()[dataset].of_persons
         who = SYSTEM if personal else actor
-        (report,) = load_files(
-            store, who, [path], Request(dataset=dataset), registry.pairs(), progress=progress
-        )
+        (report,) = load_files(store, who, [path], Request(dataset=dataset), (), progress=progress)
         if report.has_errors:
             first = next(issue for issue in report.issues if issue.severity == "error")
             raise DudaoError(
@@ -68,6 +67,8 @@ def prepare_demo(
                 f"演示数据 {path.name} 未能导入：{first.message}",
                 "这是程序的问题，请把这段文字告诉维护人员。",
             )
+    # Once for all files: each of them touches most months.
+    ensure_snapshots(store, SYSTEM, registry.pairs(), progress)
     accounts.ensure(store)
     say("演示数据已就绪。")
 

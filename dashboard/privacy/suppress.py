@@ -101,7 +101,8 @@ def suppress(
         numerator, denominator: whole numbers of 0 and more; NaN in both where a place has no data.
         threshold: ``INSIDE`` or ``LEAVING``.
         share: whether the numerator is a part of the denominator, so that what remains of it is
-            a count too.
+            a count too. Where the numerator is larger somewhere, so is what
+            is too much.
         personal: whether the numerator, and whether the denominator counts persons or households;
             of a share both do or neither does. What counts nobody is not protected.
 
@@ -117,13 +118,19 @@ def suppress(
         return Pattern(nobody.astype(np.int64), nobody, threshold)
     tree = _Tree.of(parent, known)
     top, size = np.where(known, numerator, 0.0), np.where(known, denominator, 0.0)
-    counts = np.stack([top, size - top] if share else [top, size])[list(personal)]
+    rest = size - top
+    # More than the whole somewhere, as records can have it: how far each place is off is a count of
+    # persons too. Of either sign, it is bounded by no sum; what it takes is others left out.
+    whole = share and not (rest < 0).any()
+    counts = np.stack([top, rest] if whole else [top, size])[list(personal)]
     _check(tree, counts)
+    if share and not whole:
+        counts = np.stack([*counts, tree.summed(np.abs(rest))])
     hidden = bare = nobody
     for step in sorted({threshold, *(lower for lower in (INSIDE, LEAVING) if lower < threshold)}):
         small = (counts > 0) & (counts < step)
         hidden = _left_out(tree, counts, small, size, hidden, step)
-        bare = _denominators_out(tree, counts, small, hidden, size, bare, step) if share else hidden
+        bare = _denominators_out(tree, counts, small, hidden, size, bare, step) if whole else hidden
     shown = hidden.astype(np.int64) * int(Shown.DENOMINATOR)
     shown[bare] = int(Shown.NOTHING)
     return Pattern(shown, np.any(small, axis=0), threshold)
@@ -171,6 +178,13 @@ class _Tree:
         taken = self.parent >= 0 if chosen is None else (self.parent >= 0) & chosen
         sums = np.bincount(self.parent[taken], values[taken], len(values))
         return sums.astype(np.float64)
+
+    def summed(self, values: Floats) -> Floats:
+        """``values`` of the innermost places, and at every place above the sum of those below."""
+        total = np.where(self.inner, 0.0, values)
+        for level in reversed(self.levels[1:]):
+            total += np.bincount(self.parent[level], total[level], len(total))
+        return total
 
     def gathered(self, hidden: Bools, values: Floats) -> Floats:
         """For each place the sum over the innermost places left out at or below it.

@@ -19,21 +19,34 @@ from loaders.model import Issue
 
 
 @acts("figures.export")
-def children_table(store: Store, actor: Actor, view: View, *, leaving: bool, format: str) -> Export:
+def children_table(
+    store: Store,
+    actor: Actor,
+    view: View,
+    *,
+    leaving: bool,
+    format: str,
+    version: int | None = None,
+) -> Export:
     """The table of a view as a file, for use inside the county or for taking it out.
 
     What is left out is decided on the whole tree of the month, whatever part is exported and
     whoever asks, so that exports of different places and levels cannot be played off against each
     other. The export is audited before it is handed out.
 
+    Args:
+        version: of the month, where an earlier one is wanted.
+
     Raises:
         NotAllowed: the actor may export nowhere.
-        DudaoError: FORMAT_UNKNOWN; LAYER_NOT_FOUND, MONTH_NOT_FOUND; PLACE_NOT_FOUND, no such place
-            where the actor may export.
+        DudaoError: FORMAT_UNKNOWN; LAYER_NOT_FOUND, MONTH_NOT_FOUND, VERSION_NOT_FOUND;
+            PLACE_NOT_FOUND, no such place where the actor may export.
         SystemProblem: FIGURES_INCONSISTENT, the stored sums do not add up.
     """
     wanted = Format.parse(format)
     with store.unit(actor, "figures.export") as unit:
+        if version is not None:
+            unit.look_at(view.month, version)
         table = coverage.table(unit, view)
         before = coverage.previous_month(view.month)
         months = [unit.snapshot(view.month)]

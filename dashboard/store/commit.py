@@ -35,6 +35,7 @@ from dashboard.store.facts import SCHEMA
 from dashboard.store.model import (
     FIGURE_KEY,
     INSTITUTION_COLUMNS,
+    STALE,
     BatchState,
     Change,
     CommitResult,
@@ -116,7 +117,8 @@ def commit(
 
     Args:
         actor: who loads; every place the file speaks of must lie in their scope.
-        pairs: what the snapshots hold; every layer's numerator and denominator.
+        pairs: what the snapshots hold; every layer's numerator and denominator. With none,
+            the months touched wait for ``ensure_snapshots``.
         progress: told about each step, and about waiting for another load.
         timeout: seconds to wait for another load.
         checked_against: ``publish.state_of`` the unit the rows were checked with; None: unchecked.
@@ -660,6 +662,9 @@ def _promote(
             .values(state=BatchState.COMMITTED.value, finished=now())
         )
         doomed = put_snapshots(connection, made)
+        if not made.entries:
+            touched = snapshot.c.month.in_(plan.months)
+            connection.execute(update(snapshot).where(touched).values(pairs_hash=STALE))
         state = next_state(connection)
         link = append(connection, store.keys, told)
     anchor(store.keys, link)

@@ -24,7 +24,7 @@ from sqlalchemy.exc import DBAPIError
 from dashboard.access import EVERYTHING
 from dashboard.store import database, images
 from dashboard.store.keys import AUDIT, Keys
-from dashboard.store.model import Erasure
+from dashboard.store.model import STALE, Erasure
 from dashboard.store.persons import DATASET, TABLE, delete_persons, erased, now, stored
 from dashboard.store.records import numbers_of
 from dashboard.store.tables import batch_before, erasure, meta, person, snapshot
@@ -38,9 +38,6 @@ JOURNAL_FILE = "erasures.jsonl"
 
 SCRUB_PENDING = "scrub_pending"
 """Meta entry: an erasure is committed whose bytes may still lie in the database."""
-
-STALE = "stale"
-"""Instead of the hash of a snapshot's pairs: its month is to be rolled up again."""
 
 PATIENCE_S = 30.0
 """How long an erasure waits for whoever still reads the old rows."""

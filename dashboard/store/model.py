@@ -51,6 +51,10 @@ class Pair:
     denominator: str
 
 
+STALE = "stale"
+"""Instead of the hash of a snapshot's pairs: its month is to be rolled up again."""
+
+
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """The published values of one month; (month, version) is the key of every cache.
@@ -64,6 +68,18 @@ class Snapshot:
     month: str
     version: int
     file: str
+
+
+@dataclass(frozen=True, slots=True)
+class Edition:
+    """A version of a month that can be looked at.
+
+    Attributes:
+        created: when it was rolled up, UTC, ISO 8601.
+    """
+
+    version: int
+    created: str
 
 
 @dataclass(frozen=True, slots=True, eq=False)

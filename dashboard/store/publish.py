@@ -30,8 +30,9 @@ from geodata.errors import SystemProblem
 LOAD_TIMEOUT_S = 600.0
 """How long a load waits for another one to end."""
 
-KEPT_VERSIONS = 3
-"""Snapshot versions of a month that stay readable, the published one among them."""
+KEPT_VERSIONS = 6
+"""Snapshot versions of a month that stay readable, the published one among them: what was shown
+before a correction can still be looked at."""
 
 STATE = "state"
 """Meta entry that counts up with every load and undo that became visible."""

@@ -39,6 +39,7 @@ from dashboard.store.facts import Facts
 from dashboard.store.model import (
     Batch,
     BatchState,
+    Edition,
     Pair,
     PairValues,
     Shape,
@@ -378,12 +379,51 @@ class Unit:
         )
         return {row.month: Snapshot(*row) for row in self._connection.execute(statement)}
 
+    def editions(self, month: str) -> list[Edition]:
+        """The versions of a month that can be looked at, latest first.
+
+        One that another version of the program rolled up holds other columns, and is left out.
+
+        Raises:
+            DudaoError: as ``snapshot``.
+        """
+        self.snapshot(month)
+        kept = self._kept(month)
+        held = kept[0].pairs_hash
+        return [Edition(one.version, one.created) for one in kept if one.pairs_hash == held]
+
+    def look_at(self, month: str, version: int) -> None:
+        """From now on read a month as that version of it said, though it was corrected since.
+
+        Raises:
+            DudaoError: VERSION_NOT_FOUND names the versions there are; as ``snapshot``.
+        """
+        known = [edition.version for edition in self.editions(month)]
+        if version not in known:
+            listed = "、".join(str(one) for one in known)
+            raise DudaoError(
+                "VERSION_NOT_FOUND",
+                f"{month} 没有第 {version} 版，或已不再保留。",
+                f"现有第 {listed} 版。",
+            )
+        (file,) = (one.file for one in self._kept(month) if one.version == version)
+        self._published[month] = Snapshot(month, version, file)
+
+    def _kept(self, month: str) -> list[Row[Any]]:
+        """The rows of a month's versions, latest first."""
+        statement = (
+            select(snapshot.c.version, snapshot.c.file, snapshot.c.pairs_hash, snapshot.c.created)
+            .where(snapshot.c.month == month)
+            .order_by(snapshot.c.version.desc())
+        )
+        return list(self._connection.execute(statement))
+
     def months(self) -> list[str]:
         """Published months, ascending."""
         return list(self._published)
 
     def snapshot(self, month: str) -> Snapshot:
-        """The published snapshot of a month: its highest version.
+        """The published snapshot of a month: its highest version, or the one ``look_at`` chose.
 
         Raises:
             DudaoError: MONTH_NOT_FOUND names the months there are, MONTH_FORM.

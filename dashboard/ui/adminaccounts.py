@@ -20,6 +20,7 @@ from dashboard.ui import (
     blocks,
     caches,
     escape,
+    format,
     notices,
     placepick,
     session,
@@ -137,7 +138,7 @@ def _frame(seen: list[Account], pending: Typed) -> pd.DataFrame:
             TITLE: [pending.get(each.id, {}).get(TITLE, each.title) for each in seen],
             "grants": [adminwords.grants_words(each) for each in seen],
             STATE: [pending.get(each.id, {}).get(STATE, each.state.value) for each in seen],
-            "last": [adminwords.moment(last.get(each.id)) for each in seen],
+            "last": [format.moment(last.get(each.id)) for each in seen],
         },
         dtype=str,
     )
@@ -219,8 +220,8 @@ def _one() -> None:
                 account=account,
                 state=adminwords.state_name(account.state),
                 grants=adminwords.grants_words(account),
-                last=adminwords.moment(adminseen.last_sign_ins().get(account.id)),
-                created=adminwords.moment(account.created),
+                last=format.moment(adminseen.last_sign_ins().get(account.id)),
+                created=format.moment(account.created),
             )
         )
         steps = []
@@ -356,7 +357,7 @@ def _link(link: Link) -> None:
         st.caption(
             escape.markdown(
                 _("{until} 前有效，只能用一次，本页只显示这一次；遗失可重置登录重新生成。").format(
-                    until=adminwords.moment(link.expires)
+                    until=format.moment(link.expires)
                 )
             )
         )

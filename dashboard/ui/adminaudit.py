@@ -235,7 +235,7 @@ def _export(query: Query) -> None:
         rows = [
             (
                 record.seq,
-                adminwords.moment(record.at),
+                format.moment(record.at),
                 record.actor_name,
                 adminwords.action_name(record.action),
                 adminwords.sentence(record, names),
@@ -252,7 +252,7 @@ def _export(query: Query) -> None:
             [
                 _("审计记录"),
                 _("{who} 于 {at} 导出，共 {count} 条").format(
-                    who=who.actor.name, at=adminwords.moment(datetime.now()), count=len(rows)
+                    who=who.actor.name, at=format.moment(datetime.now()), count=len(rows)
                 ),
             ],
             [

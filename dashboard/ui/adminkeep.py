@@ -105,7 +105,7 @@ def _rows(folder: Path) -> list[dict[str, Any]]:
         found.append(
             {
                 "name": path.name,
-                "at": adminwords.moment(record.at if record else state.st_mtime),
+                "at": format.moment(record.at if record else state.st_mtime),
                 "size": _size(state.st_size),
                 "by": record.actor_name if record else format.MISSING,
                 "sha256": record.details.get("sha256", "") if record else "",
@@ -162,7 +162,7 @@ def _verify() -> None:
 
 
 def _verdict(at: datetime, found: Verified) -> None:
-    when = adminwords.moment(at)
+    when = format.moment(at)
     count = format.number(found.rows)
     if found.broken is None:
         st.success(_("{when} 核验：共 {count} 条，全部完好。").format(when=when, count=count))
@@ -188,7 +188,7 @@ def _checking() -> None:
             st.html(
                 blocks.render(
                     "admin_check.html",
-                    at=adminwords.moment(at),
+                    at=format.moment(at),
                     problems=result.problems,
                     checked=[
                         (adminwords.checked_name(name), format.number(count))

@@ -9,7 +9,7 @@ import streamlit as st
 from dashboard.intake.copies import COPIES
 from dashboard.privacy import service
 from dashboard.privacy.model import DataPath, ErasureResult
-from dashboard.ui import adminwords, blocks, caches, notices, session
+from dashboard.ui import adminwords, blocks, caches, format, notices, session
 from dashboard.ui.texts import _
 
 _ASKED = "admin-person"
@@ -68,7 +68,7 @@ def _path(path: DataPath) -> None:
         blocks.render(
             "admin_person.html",
             path=path,
-            moment=adminwords.moment,
+            moment=format.moment,
             action=adminwords.action_name,
             ended=adminwords.outcome_name,
             via=adminwords.via_name,
@@ -110,4 +110,4 @@ def _erase(key: str) -> None:
 
 
 def _proof(erased: ErasureResult) -> None:
-    st.html(blocks.render("admin_erased.html", erased=erased, moment=adminwords.moment))
+    st.html(blocks.render("admin_erased.html", erased=erased, moment=format.moment))

@@ -11,7 +11,7 @@ import streamlit as st
 
 from dashboard.accounts import service as accounts
 from dashboard.accounts.model import SessionInfo
-from dashboard.ui import adminwords, blocks, caches, notices, session
+from dashboard.ui import adminwords, blocks, caches, format, notices, session
 from dashboard.ui.texts import _
 from geodata.errors import DudaoError
 
@@ -72,9 +72,9 @@ def _frame(seen: list[SessionInfo], own: str) -> pd.DataFrame:
                 for each in seen
             ],
             _("姓名职务"): [each.title for each in seen],
-            _("登录时间"): [adminwords.moment(each.created) for each in seen],
-            _("最近使用"): [adminwords.moment(each.last_seen) for each in seen],
-            _("最迟到期"): [adminwords.moment(each.expires) for each in seen],
+            _("登录时间"): [format.moment(each.created) for each in seen],
+            _("最近使用"): [format.moment(each.last_seen) for each in seen],
+            _("最迟到期"): [format.moment(each.expires) for each in seen],
             _("地址"): [each.address for each in seen],
             _("浏览器"): [adminwords.browser_name(each.agent) for each in seen],
         },

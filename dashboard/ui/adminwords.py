@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date, datetime
+from datetime import date
 from typing import Any
 
 from dashboard.access import ACTIONS, Role
@@ -235,16 +235,6 @@ def broken_words(broken: Broken) -> str:
     return template.format(
         seq=format.number(broken.seq), other=format.number(broken.other), count=broken.count
     )
-
-
-def moment(at: datetime | float | str | None) -> str:
-    """A time of this machine's zone: ``2026-11-22 08:03``; a dash for none."""
-    if at is None or at == "":
-        return format.MISSING
-    if isinstance(at, str):
-        at = datetime.fromisoformat(at)
-    local = datetime.fromtimestamp(at) if isinstance(at, int | float) else at.astimezone()
-    return local.strftime("%Y-%m-%d %H:%M")
 
 
 def browser_name(agent: str) -> str:

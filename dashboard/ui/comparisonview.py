@@ -68,7 +68,7 @@ def show() -> None:
         state.remember(address)
         with st.sidebar:
             frame.sidebar_head("comparison", actor)
-            frame.month_picker(address, unit.months())
+            frame.month_picker(address, unit)
             frame.source_picker(unit, address)
             blocks.show(
                 "layers",
@@ -82,6 +82,7 @@ def show() -> None:
             frame.sidebar_foot(unit.meta(DEMONSTRATION) == "1")
         if unit.meta(DEMONSTRATION) == "1":
             frame.demonstration_banner()
+        frame.version_banner(unit, address)
         frame.tell(found.problems)
         _Comparison(unit, address, found.place).show()
 

@@ -92,7 +92,7 @@ class UploadView:
                     "data_file.html",
                     name=self.upload.name,
                     size=datawords.size(self.upload.size),
-                    received=datawords.moment(self.upload.received),
+                    received=format.moment(self.upload.received),
                     kept=self.upload.has_file,
                 )
             )

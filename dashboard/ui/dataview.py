@@ -155,7 +155,7 @@ class DataView:
         summary = one.summary
         return {
             "id": one.id,
-            "when": datawords.moment(one.finished or one.started),
+            "when": format.moment(one.finished or one.started),
             "who": one.operator,
             "file": one.file,
             "dataset": datawords.dataset_title(one.dataset),
@@ -287,7 +287,7 @@ def _latest(last: Batch | None) -> dict[str, Any]:
             "dataset": datawords.dataset_title(last.dataset),
             "months": datawords.months(last.months),
             "who": last.operator,
-            "when": datawords.moment(last.finished or last.started),
+            "when": format.moment(last.finished or last.started),
             "state": datawords.state_title(last.state),
             "committed": last.state is BatchState.COMMITTED,
             "accepted": format.number(summary.get("valid", last.rows)),
@@ -314,7 +314,7 @@ def _upload_row(view: DataView, upload: Upload) -> dict[str, Any]:
         "id": upload.id,
         "name": upload.name,
         "size": datawords.size(upload.size),
-        "received": datawords.moment(upload.received),
+        "received": format.moment(upload.received),
         "left": _("{hours} 小时后自动删除").format(hours=max(1, int(left.total_seconds() // 3600))),
         "state": state,
         "tone": tone,

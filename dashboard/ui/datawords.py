@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
 from functools import cache
 
 from dashboard.intake.model import Step
@@ -112,16 +111,6 @@ def months(found: tuple[str, ...]) -> str:
     return _("{first}至{last}，共 {count} 个月").format(
         first=format.month(found[0]), last=format.month(found[-1]), count=len(found)
     )
-
-
-def moment(text: str | datetime | None) -> str:
-    """A moment (UTC) in the time of this machine: ``2026-11-21 09:30``."""
-    if text is None:
-        return format.MISSING
-    found = datetime.fromisoformat(text) if isinstance(text, str) else text
-    if found.tzinfo is None:
-        found = found.replace(tzinfo=UTC)
-    return f"{found.astimezone():%Y-%m-%d %H:%M}"
 
 
 def size(count: int) -> str:

@@ -15,21 +15,26 @@ from dashboard.ui.texts import _
 from geodata.errors import DudaoError
 
 _OPEN = "export_open"
-"""Session entry: the view whose export was asked for."""
+"""Session entry: the view and version whose export was asked for."""
 _MADE = "export_made"
 """Session entry: what was made last: view, address, name; or the error."""
 
 
-def show(view: View, actor: Actor) -> None:
-    """The button under a view's table and, once pressed, the choices and the finished file."""
+def show(view: View, version: int | None, actor: Actor) -> None:
+    """The button under a view's table and, once pressed, the choices and the finished file.
+
+    Args:
+        version: of the month, where an earlier one is shown.
+    """
     if not actor.may("figures.export"):
         return
-    if st.session_state.get(_OPEN) != view:
+    wanted = view, version
+    if st.session_state.get(_OPEN) != wanted:
         st.button(
             _("导出表格"),
             key="export-open",
             icon=":material/download:",
-            on_click=partial(st.session_state.update, {_OPEN: view, _MADE: None}),
+            on_click=partial(st.session_state.update, {_OPEN: wanted, _MADE: None}),
         )
         return
     with st.container(key="export", border=True):
@@ -54,7 +59,7 @@ def show(view: View, actor: Actor) -> None:
                 _("生成文件"),
                 key="export-make",
                 type="primary",
-                on_click=partial(_make, view, leaving, chosen),
+                on_click=partial(_make, view, version, leaving, chosen),
             )
             st.button(
                 _("取消"),
@@ -69,11 +74,11 @@ def show(view: View, actor: Actor) -> None:
             st.html(blocks.render("download.html", href=address, name=name))
 
 
-def _make(view: View, leaving: bool, chosen: str) -> None:
+def _make(view: View, version: int | None, leaving: bool, chosen: str) -> None:
     who = session.current()
     try:
         made = service.children_table(
-            caches.store(), who.actor, view, leaving=leaving, format=chosen
+            caches.store(), who.actor, view, leaving=leaving, format=chosen, version=version
         )
         address = downloads.offer(who.session_id, made.name, made.media_type, made.body)
     except DudaoError as error:

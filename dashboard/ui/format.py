@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from itertools import pairwise
 
 from dashboard.coverage.model import Cell, Layer
@@ -94,6 +95,16 @@ def month(text: str) -> str:
     if language() == "en":
         return f"{_MONTHS[int(number_) - 1]} {year}"
     return f"{year}年{int(number_)}月"
+
+
+def moment(at: datetime | float | str | None) -> str:
+    """A time of this machine's zone: ``2026-11-22 08:03``; a dash for none."""
+    if at is None or at == "":
+        return MISSING
+    if isinstance(at, str):
+        at = datetime.fromisoformat(at)
+    local = datetime.fromtimestamp(at) if isinstance(at, int | float) else at.astimezone()
+    return local.strftime("%Y-%m-%d %H:%M")
 
 
 def class_label(layer: Layer, index: int) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache, partial
 
@@ -68,8 +68,12 @@ def _view_of(name: str) -> dict[str, str]:
     return {} if chosen == default else {"lang": chosen}
 
 
-def month_picker(address: Address, months: Sequence[str]) -> None:
-    """The month of the view, with the one before and after; a choice moves the page there."""
+def month_picker(address: Address, unit: Unit) -> None:
+    """The month of the view, with the one before and after; a choice moves the page there.
+
+    A month that was corrected can be seen as it was.
+    """
+    months = unit.months()
     at = months.index(address.month)
     st.session_state["month"] = address.month
     line("dd-group", _("月份"))
@@ -95,6 +99,43 @@ def month_picker(address: Address, months: Sequence[str]) -> None:
             disabled=at == len(months) - 1,
             on_click=partial(state.go, month=months[min(at + 1, len(months) - 1)]),
         )
+    kept = unit.editions(address.month)
+    if len(kept) > 1:
+        made = {edition.version: edition.created for edition in kept}
+        st.session_state["version"] = address.version or kept[0].version
+        line("dd-group", _("版本"))
+        st.selectbox(
+            _("版本"),
+            list(made),
+            key="version",
+            format_func=lambda version: _("第{version}版 · {when}").format(
+                version=version, when=format.moment(made[version])
+            ),
+            filter_mode=None,
+            label_visibility="collapsed",
+            on_change=lambda: state.go(version=st.session_state["version"]),
+        )
+
+
+def version_banner(unit: Unit, address: Address) -> None:
+    """Say that an earlier version of the month is shown, and lead back to the one that stands."""
+    if address.version is None:
+        return
+    kept = unit.editions(address.month)
+    made = next(one.created for one in kept if one.version == address.version)
+    with st.container(key="old-version", horizontal=True, vertical_alignment="center"):
+        line(
+            "dd-banner",
+            _(
+                "您看到的是{month}第{version}版（{when}汇总），此后已更正；现行为第{current}版。"
+            ).format(
+                month=format.month(address.month),
+                version=address.version,
+                when=format.moment(made),
+                current=kept[0].version,
+            ),
+        )
+        st.button(_("看现行版本"), key="version-back", on_click=partial(state.go, version=None))
 
 
 def source_picker(unit: Unit, address: Address) -> None:

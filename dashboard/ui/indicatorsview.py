@@ -39,11 +39,12 @@ def show() -> None:
         state.remember(address)
         with st.sidebar:
             frame.sidebar_head("indicators", actor)
-            frame.month_picker(address, unit.months())
+            frame.month_picker(address, unit)
             _filters()
             frame.sidebar_foot(unit.meta(DEMONSTRATION) == "1")
         if unit.meta(DEMONSTRATION) == "1":
             frame.demonstration_banner()
+        frame.version_banner(unit, address)
         frame.tell(found.problems)
         _page(unit, address)
 

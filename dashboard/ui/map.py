@@ -188,8 +188,11 @@ def config(
         "look": look(table.layer, address.show),
         "looksUrl": f"../../looks/{language()}/{looks(language()).mark}",
         "layersUrl": "../../layers",
-        "sitesUrl": f"../../sites/{tail}",
-        "doubtsUrl": f"../../doubts/{tail}",
+        "sitesUrl": f"../../sites/{tail}{_edition(address)}",
+        # Doubts are about what was reported.
+        "doubtsUrl": f"../../doubts/{tail}{_edition(address)}"
+        if address.source is Source.REPORTED
+        else None,
         "doubtWords": _("{count} 处数据存疑"),
         "tail": tail,
         "placePart": quote(drawn.id),
@@ -241,7 +244,7 @@ def _status_words(show: Mode) -> dict[str, str]:
 
 def _query(address: Address) -> str:
     """The end of the addresses of all layers and months of the same source and mode."""
-    asked = {}
+    asked = _version(address)
     if address.source is not Source.REPORTED:
         asked["source"] = address.source.value
     if address.show is not Mode.VALUE:
@@ -249,6 +252,17 @@ def _query(address: Address) -> str:
     if address.against is not None:
         asked["against"] = address.against
     return "?" + urlencode(asked) if asked else ""
+
+
+def _edition(address: Address) -> str:
+    """The end of the addresses of what is drawn of one month whatever the layer."""
+    asked = _version(address)
+    return "?" + urlencode(asked) if asked else ""
+
+
+def _version(address: Address) -> dict[str, str]:
+    """Names the month too: a timeline asks for other months with the same words."""
+    return {} if address.version is None else {"version": f"{address.month}~{address.version}"}
 
 
 def _second(drawn: Place, layer: str, month: str, version: str) -> dict[str, Any]:

@@ -96,7 +96,7 @@ class MapView:
     def sidebar(self) -> None:
         """The pages, month, layers in groups, language, account."""
         frame.sidebar_head("map", self.unit.actor)
-        frame.month_picker(self.address, self.unit.months())
+        frame.month_picker(self.address, self.unit)
         frame.source_picker(self.unit, self.address)
         self._modes()
         blocks.show(
@@ -144,6 +144,7 @@ class MapView:
         """Say so when the figures are not real."""
         if self._demonstration():
             frame.demonstration_banner()
+        frame.version_banner(self.unit, self.address)
 
     def breadcrumb(self) -> None:
         """The places above, each a link."""
@@ -273,7 +274,7 @@ class MapView:
                 on_click=partial(st.session_state.update, {_WHOLE_LIST: self.shown.place.id}),
             )
         self._comparison()
-        exporting.show(self.shown.view, self.unit.actor)
+        exporting.show(self.shown.view, self.address.version, self.unit.actor)
 
     def _comparison(self) -> None:
         """The way to the page that compares these places."""
@@ -287,7 +288,12 @@ class MapView:
                 )
 
     def doubts(self) -> None:
-        """What is doubtful below the drawn place, when asked: finding it takes longest."""
+        """What is doubtful of the reported figures below the drawn place, when asked.
+
+        Finding it takes longest.
+        """
+        if self.address.source is not Source.REPORTED:
+            return
         if st.session_state.get(_DOUBTS) != self.shown.place.id:
             st.button(
                 _("查看存疑数据"),

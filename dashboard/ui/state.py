@@ -30,7 +30,7 @@ SEARCH = "search"
 """Key of the search box."""
 
 FIELDS = (
-    "place", "layer", "month", "site", "source", "show", "against", "beside", "lang",
+    "place", "layer", "month", "version", "site", "source", "show", "against", "beside", "lang",
     "part", "level", "by", "least",
 )  # fmt: skip
 
@@ -55,6 +55,7 @@ class Address:
 
     Attributes:
         month: ``YYYY-MM``.
+        version: an earlier version of the month, from before a correction; None: as it stands.
         site: institution opened in the side panel, or None.
         show: what the colours say.
         against: the month a change is measured from; None unless changes are shown.
@@ -77,6 +78,7 @@ class Address:
     lang: str = "zh"
     default_lang: str = "zh"
     source: Source = Source.REPORTED
+    version: int | None = None
     part: Part | None = None
     level: Level | None = None
     wilson: bool = False
@@ -89,6 +91,8 @@ class Address:
     def params(self) -> dict[str, str]:
         """The query parameters."""
         found = {"place": self.place, "layer": self.layer, "month": self.month}
+        if self.version is not None:
+            found["version"] = str(self.version)
         if self.site is not None:
             found["site"] = self.site
         if self.source is not Source.REPORTED:
@@ -123,9 +127,14 @@ class Address:
         return layer, month
 
     def moved(self, **changes: Any) -> Address:
-        """The address after a change; another place closes the institution."""
+        """The address after a change.
+
+        Another place closes the institution; another month is shown as it stands.
+        """
         if "place" in changes and "site" not in changes:
             changes["site"] = None
+        if "month" in changes and "version" not in changes:
+            changes["version"] = None
         return replace(self, **changes)
 
     def links(self) -> Callable[[str], str]:
@@ -161,7 +170,7 @@ def parse(params: Mapping[str, str], unit: Unit, default_lang: str = "zh") -> Re
 
     A missing value takes its default without a word. A wrong one takes the nearest that holds: the
     closest published month, the first layer, the lowest existing place above. Each correction
-    is told in ``problems``.
+    is told in ``problems``. The unit reads the month in the version asked for from now on.
 
     Raises:
         DudaoError: NO_PLACES or NO_MONTHS, there is nothing to show at all.
@@ -173,6 +182,7 @@ def parse(params: Mapping[str, str], unit: Unit, default_lang: str = "zh") -> Re
     layer = _layer(params.get("layer"), problems)
     root = unit.root()
     month = _month(params.get("month"), unit.months(), problems)
+    version = _version(params.get("version"), month, unit, problems)
     place = _place(params.get("place"), month, root, unit, problems)
     site = _site(params.get("site"), month, unit, problems)
     beside = _beside(params.get("beside"), unit.months(), problems)
@@ -191,6 +201,7 @@ def parse(params: Mapping[str, str], unit: Unit, default_lang: str = "zh") -> Re
         lang,
         default_lang,
         _source(params.get("source"), problems),
+        version,
         _part(params.get("part"), problems),
         _level(params.get("level"), problems),
         _by(params.get("by"), problems),
@@ -229,6 +240,25 @@ def _month(wanted: str | None, months: Sequence[str], problems: list[str]) -> st
     shown = min(months, key=lambda month: abs((month_end(month) - day).days))
     problems.append(_("{month}没有数据，已改为最近的{shown}。").format(month=wanted, shown=shown))
     return shown
+
+
+def _version(wanted: str | None, month: str, unit: Unit, problems: list[str]) -> int | None:
+    """The earlier version asked for, where it is kept and is not the one that stands."""
+    if not wanted:
+        return None
+    number = int(wanted) if wanted.isascii() and wanted.isdecimal() and len(wanted) < 9 else 0
+    if number == unit.snapshot(month).version:
+        return None
+    try:
+        unit.look_at(month, number)
+    except DudaoError:
+        problems.append(
+            _("{month}没有第“{version}”版，或已不再保留，已改为现行版本。").format(
+                month=month, version=wanted
+            )
+        )
+        return None
+    return number
 
 
 def _source(wanted: str | None, problems: list[str]) -> Source:

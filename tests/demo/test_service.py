@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from dashboard.access import SYSTEM
-from dashboard.coverage import registry, service
+from dashboard.coverage import disclosure, registry, service
 from dashboard.coverage.model import Cell, Status, View
 from dashboard.demo import LAST_MONTH, TROUBLES, TroubleKind, build
 from dashboard.demo.service import DEMONSTRATION_OF, prepare_demo
 from dashboard.intake.service import load_files
+from dashboard.privacy.suppress import INSIDE, LEAVING
 from dashboard.store import Store
 from dashboard.store.model import month_end
 from dashboard.store.unit import DEMONSTRATION, Unit
@@ -40,6 +41,14 @@ def unit(store: Store) -> Iterator[Unit]:
 def _cells(unit: Unit, place: str, layer: str, month: str = LAST_MONTH) -> dict[str, Cell]:
     shown = service.table(unit, View(place_id=place, layer_id=layer, month=month))
     return {cell.place.id: cell for cell in shown.cells}
+
+
+@pytest.mark.parametrize("least", [INSIDE, LEAVING])
+def test_every_layer_of_every_source_can_be_exported(unit: Unit, least: int) -> None:
+    snapshot = unit.snapshot(LAST_MONTH)
+    assert len(unit.whole.sources(snapshot)) == 3
+    for layer in registry.layers().values():
+        disclosure.of_export(unit.whole, snapshot, layer, least)
 
 
 def _trouble(kind: TroubleKind) -> str:

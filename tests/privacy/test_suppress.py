@@ -144,7 +144,6 @@ def test_parents_by_position() -> None:
         ([-1, 0], [3, 4], [9, 9]),
         ([-1, 0], [3, 3], [9, 8]),
         ([-1], [-1], [9]),
-        ([-1], [9], [3]),
         ([-1], [2.5], [9]),
         ([-1], [NONE], [9]),
         ([1, 0], [3, 3], [9, 9]),
@@ -156,6 +155,13 @@ def test_figures_that_contradict_themselves_are_refused(
 ) -> None:
     with pytest.raises(ValueError):
         shown(parent, numerator, denominator)
+
+
+def test_a_numerator_above_its_whole_does_not_stop_the_rest() -> None:
+    # 7 of 4 is no share: three too many are three persons.
+    assert shown([-1, 0, 0], [67, 7, 60], [104, 4, 100]) == [ALL, NOTHING, NOTHING]
+    assert shown([-1, 0, 0, 0], [157, 20, 97, 40], [150, 10, 100, 40])[2] == NOTHING
+    assert shown([-1, 0, 0], [80, 20, 60], [110, 10, 100]) == [ALL] * 3
 
 
 def big(*sizes: int) -> tuple[Ints, Floats, Floats]:

@@ -187,6 +187,39 @@ def test_no_small_count_of_any_tree_can_be_narrowed_down(tree: Tree, threshold: 
 
 
 @REFERENCE
+@given(tree=trees(), data=st.data())
+def test_no_small_count_can_be_narrowed_down_where_a_part_exceeds_its_whole(
+    tree: Tree, data: st.DataObject
+) -> None:
+    leaves = sorted(set(range(len(tree.parent))) - set(tree.parent.tolist()))
+    known = [place for place in leaves if not np.isnan(tree.denominator[place])]
+    more = data.draw(st.lists(st.integers(0, 12), min_size=len(known), max_size=len(known)))
+    off = (tree.denominator - tree.numerator) * 0
+    for place, count in zip(known, more, strict=True):
+        at = place
+        while at >= 0:
+            tree.numerator[at] += count
+            at = int(tree.parent[at])
+        off[place] = abs(tree.denominator[place] - tree.numerator[place])
+    for place in reversed(range(1, len(off))):
+        if not np.isnan(off[place]):
+            off[tree.parent[place]] += off[place]
+    out = tree.shown(INSIDE)
+    for counts in ((tree.numerator, tree.denominator), (off, off)):
+        cells = {
+            (part, place): float(values[place])
+            for part, values in zip((NUMERATOR, DENOMINATOR), counts, strict=True)
+            for place in np.flatnonzero(~np.isnan(tree.denominator)).tolist()
+        }
+        published = {at: value for at, value in cells.items() if out[at[1]] == Shown.ALL}
+        seen = sorted({place for _part, place in cells})
+        above = {place: int(tree.parent[place]) for place in seen if tree.parent[place] >= 0}
+        small = [at for at, value in cells.items() if 0 < value < INSIDE]
+        if above:
+            assert_protected(Attacker(above, published, False, seen), small, INSIDE)
+
+
+@REFERENCE
 @given(tree=trees())
 def test_an_export_that_leaves_tells_nothing_beyond_one_that_stays(tree: Tree) -> None:
     inside, leaving = tree.shown(INSIDE), tree.shown(LEAVING)

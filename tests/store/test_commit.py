@@ -136,6 +136,40 @@ def test_old_snapshot_versions_stay_readable_for_a_while(store: Store) -> None:
     assert len(list((store.directory / "snapshots").iterdir())) == KEPT_VERSIONS
 
 
+def test_a_corrected_month_can_be_seen_as_it_was(store: Store) -> None:
+    load_places(store)
+    for base in (100, 200):
+        commit(store, SYSTEM, world.figures_change(world.figures("2026-10", base=base)), PAIRS)
+    assert value(store, "A1", "2026-10") == (301.0, 603.0, 3, 3)
+    with store.unit(SYSTEM) as unit:
+        assert [edition.version for edition in unit.editions("2026-10")] == [2, 1]
+        unit.look_at("2026-10", 1)
+        rows = unit.value_of(unit.snapshot("2026-10"), unit.place("A1", TODAY))
+        assert 151.0 in rows["numerator"].tolist() and 301.0 not in rows["numerator"].tolist()
+        for gone in (0, 3):
+            with pytest.raises(DudaoError) as caught:
+                unit.look_at("2026-10", gone)
+            assert caught.value.code == "VERSION_NOT_FOUND" and "2、1" in caught.value.remedy
+        with pytest.raises(DudaoError) as caught:
+            unit.look_at("2026-11", 1)
+    assert caught.value.code == "MONTH_NOT_FOUND"
+    # What was rolled up for other layers is no earlier state of the same figures.
+    ensure_snapshots(store, SYSTEM, (*PAIRS, Pair("women", "persons")))
+    with store.unit(SYSTEM) as unit:
+        assert [edition.version for edition in unit.editions("2026-10")] == [3]
+
+
+def test_months_loaded_without_layers_wait_to_be_rolled_up(store: Store) -> None:
+    load_places(store)
+    commit(store, SYSTEM, world.figures_change(world.figures("2026-10")), PAIRS)
+    later = world.figures_change(world.figures("2026-10", base=200))
+    assert commit(store, SYSTEM, later, ()).snapshots == ()
+    assert value(store, "A1", "2026-10") == (151.0, 303.0, 3, 3)
+    made = ensure_snapshots(store, SYSTEM, PAIRS)
+    assert [(s.month, s.version) for s in made] == [("2026-10", 2)]
+    assert value(store, "A1", "2026-10") == (301.0, 603.0, 3, 3)
+
+
 def test_a_new_layer_re_rolls_every_month(store: Store) -> None:
     load_places(store)
     commit(store, SYSTEM, world.figures_change(world.figures("2026-09", "2026-10")), PAIRS)

@@ -10,9 +10,9 @@ import streamlit_folium
 from pytest import MonkeyPatch
 
 from dashboard.coverage import registry, service
-from dashboard.coverage.model import View
+from dashboard.coverage.model import Source, View
 from dashboard.settings import Settings
-from dashboard.settings import Tiles as Source
+from dashboard.settings import Tiles as TileSource
 from dashboard.store import Unit
 from dashboard.ui import map as drawing
 from dashboard.ui.looks import _is_dark, looks
@@ -36,8 +36,10 @@ def sent(
     return calls
 
 
-@pytest.mark.parametrize("source", list(Source))
-def test_only_the_carrier_changes_between_views(monkeypatch: MonkeyPatch, source: Source) -> None:
+@pytest.mark.parametrize("source", list(TileSource))
+def test_only_the_carrier_changes_between_views(
+    monkeypatch: MonkeyPatch, source: TileSource
+) -> None:
     tiles = Tiles.of(Settings(tiles=source, tianditu_key="KEY"))
     first, second, third = sent(monkeypatch, {"url": "a"}, {"url": "b"}, {"url": "a"}, tiles=tiles)
     changed = {name for name in first if first[name] != second[name] and name != "on_change"}
@@ -114,3 +116,11 @@ def test_tiles_are_asked_for_only_by_the_settings() -> None:
     assert len(tianditu.urls) == 2 and all("tk=KEY" in url for url in tianditu.urls)
     assert tianditu.crs == "wgs84"
     assert Tiles.of(Settings(tiles="osm")).attribution
+
+
+@pytest.mark.parametrize("source", list(Source))
+def test_doubts_stand_beside_what_was_reported_only(unit: Unit, source: Source) -> None:
+    table = service.table(unit, View(COUNTY, "contract_coverage", LATEST, source))
+    address = Address(COUNTY, "contract_coverage", LATEST, source=source)
+    config = drawing.config(table, address, "1", 0, Settings())
+    assert (config["doubtsUrl"] is None) is (source is not Source.REPORTED)

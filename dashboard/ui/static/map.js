@@ -688,7 +688,7 @@
   function showDoubts(config, order) {
     fetchJson(config.doubtsUrl).then((doubts) => {
       if (order !== state.order) return;
-      state.doubts = doubts;
+      state.doubts = doubts || {};
       state.labels.show(state.features.map((feature) => label(config, feature)));
     }).catch(() => undefined);
   }
