@@ -179,7 +179,6 @@ class _Comparison:
 
     def _why_not(self) -> str | None:
         """Why nothing can be compared; None where something can."""
-        part = self.address.part
         if not self.levels:
             if self.unit.children(self.above.id, self.on):
                 return _(
@@ -188,9 +187,7 @@ class _Comparison:
             return _("{place}没有下级单位。请从上方路径返回上级。").format(place=self.above.name)
         if self.address.source is Source.VERIFIED:
             return _("核实数据来自抽样，只作判定，不作排名、预测和漏斗图。请在左侧改看上报或台账。")
-        if part is Part.MISS and self.layer.target is None:
-            return _("这个图层未设目标，不作年末预测。请在左侧选择有目标的图层，或查看排名。")
-        if part is Part.FUNNEL and not funnel.suits(self.layer):
+        if self.address.part is Part.FUNNEL and not funnel.suits(self.layer):
             return _(
                 "漏斗图只用于以人或户为分母的比率：金额和单纯的计数没有偶然误差可言，"
                 "机构在一地又太少。请在左侧选择其他图层，或查看排名。"
@@ -245,16 +242,21 @@ class _Comparison:
         )
 
     def _miss(self, level: Level) -> None:
-        own = caches.forecast(self.unit, self.address.moved(place=self.place.id).view())
-        told = outlook.sentence(self.layer, own)
+        own = caches.forecast(self.unit, self.address.view())
         found = caches.forecasts(self.unit, self.view, level)
+        if all(one.target is None for one in (own, *found)):
+            frame.line(
+                "dd-empty",
+                _("这个图层未设目标，不作年末预测。请在左侧选择有目标的图层，或查看排名。"),
+            )
+            return
         missing = [one for one in found if one.misses]
         blocks.show(
             "comparison-told",
             blocks.render(
                 "comparison_told.html",
                 name=self.place.name,
-                told=told,
+                told=outlook.sentence(self.layer, own),
                 counts=_miss_counts(found, level),
                 method=outlook.method(self.layer),
             ),

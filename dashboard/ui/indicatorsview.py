@@ -133,9 +133,7 @@ def _row(one: Indicator, address: Address) -> dict[str, Any]:
     found = pace.standing(layer, cell.value, address.month)
     return {
         "href": address.href(layer=layer.id),
-        "compare": address.href(
-            layer=layer.id, part=Part.RANK if layer.target is None else Part.MISS
-        ),
+        "compare": address.href(layer=layer.id, part=Part.RANK if wanted is None else Part.MISS),
         "title": layer_title(layer),
         "value": status_name(cell.status)
         if cell.value is None
