@@ -31,6 +31,8 @@ from dashboard.cli.common import (
     settings,
 )
 from dashboard.cli.erase import erase
+from dashboard.cli.forecast import forecast
+from dashboard.cli.funnel import funnel
 from dashboard.cli.quality import quality
 from dashboard.cli.rank import rank
 from dashboard.cli.verify import verify
@@ -58,6 +60,8 @@ app.add_typer(audit.app, name="audit")
 app.add_typer(user.app, name="user")
 app.command()(erase)
 app.command()(rank)
+app.command()(forecast)
+app.command()(funnel)
 app.command()(verify)
 app.command()(quality)
 for command in (durability.backup, durability.restore, durability.check, durability.undo):

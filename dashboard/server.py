@@ -11,6 +11,7 @@ import tomllib
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import streamlit as st
@@ -26,7 +27,7 @@ from streamlit.web import bootstrap
 from dashboard.access import SYSTEM, Actor
 from dashboard.accounts import service as accounts
 from dashboard.accounts.service import SignedIn
-from dashboard.coverage import disclosure, registry
+from dashboard.coverage import disclosure, forecast, registry
 from dashboard.coverage.model import Source, View
 from dashboard.coverage.modes import Mode
 from dashboard.demo import accounts as demonstration
@@ -114,6 +115,8 @@ def serve(settings: Settings, host: str, port: int, script: Path = APP_SCRIPT) -
             "请关闭占用该端口的程序，或用 --port 换一个端口。",
         ) from stopped
     _announce(settings)
+    # Nobody's first page waits for what takes a second to import.
+    Thread(target=forecast.prepare).start()
     uvicorn.Server(config).run(sockets=[listener])
 
 

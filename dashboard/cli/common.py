@@ -16,6 +16,7 @@ from dashboard.access import Actor
 from dashboard.settings import Settings
 from dashboard.store import Store
 from geodata.errors import DudaoError
+from geodata.model import Level
 
 DataOption = Annotated[
     Path | None, typer.Option("--data", help="数据目录(也可用环境变量 DUDAO_DATA)。")
@@ -74,6 +75,22 @@ def only_operator(login: str | None, command: str) -> Actor:
             "请去掉 --as 后重新执行。",
         )
     return access.operator(getpass.getuser())
+
+
+def level_of(text: str) -> Level:
+    """A level as it was typed.
+
+    Raises:
+        DudaoError: LEVEL_UNKNOWN.
+    """
+    try:
+        return Level.parse(text)
+    except ValueError as error:
+        raise DudaoError(
+            "LEVEL_UNKNOWN",
+            f"没有级别“{text}”。",
+            f"请写 {'、'.join(level.key for level in Level)} 之一。",
+        ) from error
 
 
 def print_json(document: Any) -> None:

@@ -12,6 +12,7 @@ from dashboard.cli.common import (
     DataOption,
     JsonOption,
     actor,
+    level_of,
     open_store,
     print_json,
     reporting,
@@ -19,8 +20,6 @@ from dashboard.cli.common import (
 from dashboard.coverage import registry, service
 from dashboard.coverage.model import View
 from dashboard.coverage.ranking import MINIMUM, Ranked
-from geodata.errors import DudaoError
-from geodata.model import Level
 
 
 def rank(
@@ -31,16 +30,17 @@ def rank(
     wilson: Annotated[
         bool, typer.Option("--wilson", help="按 95% 置信区间(Wilson)较差的一端排名。")
     ] = False,
+    minimum: Annotated[int, typer.Option(min=0, help="分母小于此数的不排名。")] = MINIMUM,
     as_json: JsonOption = False,
     data: DataOption = None,
     login: AsOption = None,
 ) -> None:
     """一地以下某一级所有单位的排名；并列者名次相同，分母过小的不排名。"""
     with reporting(as_json), closing(open_store(data)) as store:
-        wanted = _level(level)
+        wanted = level_of(level)
         with store.unit(actor(store, login)) as unit:
             version = unit.snapshot(month).version
-            found = service.ranking(unit, View(place, layer, month), wanted, wilson)
+            found = service.ranking(unit, View(place, layer, month), wanted, wilson, minimum)
     if as_json:
         print_json(
             {
@@ -50,7 +50,7 @@ def rank(
                 "month": month,
                 "version": version,
                 "by": "wilson" if wilson else "value",
-                "minimum": MINIMUM,
+                "minimum": minimum,
                 "places": [_ranked(one) for one in found],
             }
         )
@@ -61,19 +61,8 @@ def rank(
         words = (
             one.cell.status.value if value is None else f"{value:,.{shown.decimals}f}{shown.unit}"
         )
-        note = f"\t分母小于 {MINIMUM}，不排名" if one.small else ""
+        note = f"\t分母小于 {minimum}，不排名" if one.small else ""
         typer.echo(f"{one.rank or '—'}\t{one.cell.place.id}\t{one.cell.place.name}\t{words}{note}")
-
-
-def _level(text: str) -> Level:
-    try:
-        return Level.parse(text)
-    except ValueError as error:
-        raise DudaoError(
-            "LEVEL_UNKNOWN",
-            f"没有级别“{text}”。",
-            f"请写 {'、'.join(level.key for level in Level)} 之一。",
-        ) from error
 
 
 def _ranked(one: Ranked) -> dict[str, Any]:

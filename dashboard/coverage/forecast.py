@@ -2,7 +2,7 @@
 
 One model for one place and for thousands, the random walk with drift: from the latest value a
 straight line with the months' mean change, and an interval that widens with every month ahead.
-``year_end`` has it from statsmodels, ``willmiss`` computes the same in closed form. It knows no
+``path`` has it from statsmodels, ``willmiss`` computes the same in closed form. It knows no
 season and no plan. A regression line is no alternative: values that add up carry each month's luck
 on, and four months ahead its interval at 80 % then holds less than half of them.
 """
@@ -10,13 +10,15 @@ on, and four months ahead its interval at 80 % then holds less than half of them
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import isnan
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from dashboard.coverage import disclosure
 from dashboard.coverage.classify import Floats
-from dashboard.coverage.model import Direction
+from dashboard.coverage.model import Cell, Direction, Layer, Pace, Status
 from dashboard.coverage.pace import YEAR
 
 CONFIDENCE = 0.8
@@ -26,11 +28,14 @@ MINIMUM = 6
 MINIMUM_RESTARTED = 3
 """Of this year's months: two show one change, so nothing tells how much changes differ."""
 _SAME = 1e-9
+GOES_ON = (Status.OK, Status.NO_DATA)
+"""Who is late to report goes on; who is left out, or to whom it does not apply, does not."""
+_OUTLOOK = ("value", "low", "high", "months", "misses", "surely")
 
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """A place's value in December, in the unit of the values given.
+    """A place's value in one month to come, in the unit of the values given.
 
     Attributes:
         low, high: prediction interval at 80 %; both are the value where all changes are the same.
@@ -62,6 +67,40 @@ class Outlook:
 
 
 @dataclass(frozen=True, slots=True)
+class YearEnd:
+    """Where a place will stand in December against its target, told from one month.
+
+    Attributes:
+        cell: the place in that month.
+        target: of the year, in the layer's unit; None where it has none.
+        ahead: month after month, the last of them December; of one place among many December
+            alone. Empty without a target, without months enough, or where the month's value is left
+            out or does not apply.
+        months: how many months with a value there were to go by.
+        misses, surely: as in ``Outlook``.
+        short: how much numerator will lack in December, at the month's denominator (where lower is
+            better: how much will be too much); 0 for who does not miss, None without a forecast.
+        monthly: how much has to be added (taken away) in each month left to reach the target; None
+            in December.
+    """
+
+    cell: Cell
+    month: str
+    target: float | None
+    ahead: tuple[Forecast, ...]
+    months: int
+    misses: bool
+    surely: bool
+    short: float | None
+    monthly: float | None
+
+    @property
+    def december(self) -> Forecast | None:
+        """The year's end."""
+        return self.ahead[-1] if self.ahead else None
+
+
+@dataclass(frozen=True, slots=True)
 class _Window:
     """The months that count, places × months, the last of them this month.
 
@@ -86,15 +125,15 @@ def needed(restarts: bool) -> int:
     return MINIMUM_RESTARTED if restarts else MINIMUM
 
 
-def year_end(
+def path(
     values: Sequence[float | None],
     months_left: int,
     *,
     restarts: bool = False,
     bounded: bool = True,
     factor: float = 1.0,
-) -> Forecast | None:
-    """Where one place stands in December, if it goes on as it did.
+) -> list[Forecast]:
+    """Where one place stands in every month up to December, if it goes on as it did.
 
     Args:
         values: of consecutive months, oldest first; None or NaN for a month without.
@@ -107,7 +146,8 @@ def year_end(
         factor: what a share is multiplied with, as ``Layer.factor``: 100 for per cent.
 
     Returns:
-        None when fewer than 6 of the last 12 months have a value, or fewer than 3 of this year's.
+        One for each month after the latest value, December's last. None at all when fewer than 6 of
+        the last 12 months have a value, or fewer than 3 of this year's.
 
     Raises:
         ValueError: ``months_left`` is none of 0 to 11.
@@ -116,20 +156,30 @@ def year_end(
     ed., sections 5.2 and 5.5). It is the regression of the changes on the months they took, through
     0 with the weights 1 / months, and its prediction of one more change: statsmodels computes it.
     """
-    from statsmodels.regression.linear_model import WLS  # slow to import
-
     window = _window(np.array([values], dtype=np.float64), months_left, restarts)
     ends = np.full((3, 1), np.nan)
-    ahead = float(window.ahead[0])
-    if window.enough[0] and ahead:
+    if window.enough[0] and window.ahead[0]:
+        from statsmodels.regression.linear_model import WLS  # slow to import
+
         there = ~np.isnan(window.change[0])
         change, over = window.change[0, there], window.over[0, there]
+        ahead = np.arange(1.0, window.ahead[0] + 1)
         fit = WLS(change, over, weights=1 / over).fit()
-        found = fit.get_prediction(np.array([[ahead]]), weights=1 / ahead)
+        found = fit.get_prediction(ahead[:, None], weights=1 / ahead)
         ends = np.array([found.predicted_mean, *found.conf_int(obs=True, alpha=1 - CONFIDENCE).T])
         ends += window.last
-    value, low, high = _settle(ends, window, months_left, restarts, bounded, factor)[:, 0].tolist()
-    return None if np.isnan(value) else Forecast(value, low, high, int(window.known[0].sum()))
+    settled = _settle(ends, window, months_left, restarts, bounded, factor).T.tolist()
+    months = int(window.known[0].sum())
+    return (
+        []
+        if isnan(settled[-1][0])
+        else [Forecast(value, low, high, months) for value, low, high in settled]
+    )
+
+
+def prepare() -> None:
+    """Import what a first forecast would wait for."""
+    path([0.0] * MINIMUM, 1)
 
 
 def willmiss(
@@ -142,13 +192,13 @@ def willmiss(
     bounded: bool = True,
     factor: float = 1.0,
 ) -> Outlook:
-    """Which of many places will miss their target in December: ``year_end`` for all at once.
+    """Which of many places will miss their target in December: the end of ``path`` for all at once.
 
     Args:
         values: places × consecutive months, NaN for a month without.
         target: of all places or one for each, in the values' unit; NaN where there is none.
 
-    The other arguments are those of ``year_end``.
+    The other arguments are those of ``path``.
 
     Raises:
         ValueError: ``months_left`` is none of 0 to 11.
@@ -169,6 +219,115 @@ def willmiss(
         missed(value, target, direction),
         missed(better, target, direction),
     )
+
+
+def months_left(month: str) -> int:
+    """From ``YYYY-MM`` to its December."""
+    return YEAR - int(month[5:])
+
+
+def last_months(month: str) -> list[str]:
+    """The 12 calendar months up to ``YYYY-MM``, oldest first."""
+    last = int(month[:4]) * YEAR + int(month[5:]) - 1
+    return [f"{at // YEAR:04}-{at % YEAR + 1:02}" for at in range(last - YEAR + 1, last + 1)]
+
+
+def adds_up(layer: Layer) -> bool:
+    """Whether a layer's values add up from January on."""
+    return layer.pace is Pace.PROGRESS
+
+
+def of_place(
+    layer: Layer, cell: Cell, month: str, values: Sequence[float | None], target: float | None
+) -> YearEnd:
+    """One place's year, month after month.
+
+    Args:
+        values: of ``last_months(month)``, None for a month without.
+    """
+    known = np.array([values], dtype=np.float64)
+    (end,) = of_places(
+        layer, [cell], month, known, np.array([np.nan if target is None else target])
+    )
+    if end.december is None:
+        return end
+    ahead = path(
+        values,
+        months_left(month),
+        restarts=adds_up(layer),
+        bounded=disclosure.is_share(layer),
+        factor=layer.factor,
+    )
+    return replace(end, ahead=tuple(ahead))
+
+
+def of_places(
+    layer: Layer, cells: Sequence[Cell], month: str, values: Floats, targets: Floats
+) -> list[YearEnd]:
+    """Each place's year, in the order of ``cells``.
+
+    Args:
+        values: cells × ``last_months(month)``, NaN for a month without.
+        targets: NaN for a place without one.
+    """
+    left = months_left(month)
+    silent = [cell.status not in GOES_ON for cell in cells]
+    values = np.where(np.array(silent, dtype=np.bool_)[:, None], np.nan, values)
+    found = willmiss(
+        values,
+        left,
+        targets,
+        layer.direction,
+        restarts=adds_up(layer),
+        bounded=disclosure.is_share(layer),
+        factor=layer.factor,
+    )
+    rows = zip(
+        cells,
+        targets.tolist(),
+        *(getattr(found, name).tolist() for name in _OUTLOOK),
+        strict=True,
+    )
+    return [_year_end(layer, month, left, *row) for row in rows]
+
+
+def _year_end(
+    layer: Layer,
+    month: str,
+    left: int,
+    cell: Cell,
+    target: float,
+    value: float,
+    low: float,
+    high: float,
+    months: int,
+    misses: bool,
+    surely: bool,
+) -> YearEnd:
+    if isnan(target) or isnan(value):
+        return YearEnd(
+            cell, month, None if isnan(target) else target, (), months, False, False, None, None
+        )
+    lacking = _lacking(layer, cell, target, cell.value)
+    return YearEnd(
+        cell,
+        month,
+        target,
+        (Forecast(value, low, high, months),),
+        months,
+        misses,
+        surely,
+        _lacking(layer, cell, target, value) if misses else 0.0,
+        None if lacking is None or not left else lacking / left,
+    )
+
+
+def _lacking(layer: Layer, cell: Cell, target: float, value: float | None) -> float | None:
+    """How much numerator lies between a value and a target at the cell's denominator."""
+    if value is None or cell.denominator is None:
+        return None
+    gap = (target - value) * cell.denominator / layer.factor
+    return max(0.0, gap if layer.direction is Direction.HIGHER else -gap)
 
 
 def missed(value: ArrayLike, target: ArrayLike, direction: Direction) -> NDArray[np.bool_]:

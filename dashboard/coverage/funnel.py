@@ -1,12 +1,13 @@
 """Funnel plot: which places differ from a share by more than chance, whatever their size. Pure.
 
-For shares of counted things only (``ranking.has_interval``, and no money): the limits are those of
-the binomial distribution. Of many places that do not differ at all, one in 20 at most lies outside
+For shares of persons or households only (``suits``): the limits are those of the binomial
+distribution. Of many places that do not differ at all, one in 20 at most lies outside
 the inner limits and one in 500 outside the outer ones; in 3,000 villages that is still six.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from math import sqrt
@@ -15,7 +16,9 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import ArrayLike
 
+from dashboard.coverage import disclosure
 from dashboard.coverage.classify import Floats
+from dashboard.coverage.model import Cell, Layer
 
 INNER = 0.025
 """Probability beyond each limit at 95 %."""
@@ -23,6 +26,8 @@ OUTER = 0.001
 """Probability beyond each limit at 99.8 %."""
 _TRIMMED = 0.1
 """Share of places at either end whose distance is drawn in before it counts for dispersion."""
+_ENOUGH = 10
+"""Of fewer places none is drawn in, and who stands out would widen the limits until it does not."""
 
 
 class Standing(StrEnum):
@@ -64,6 +69,62 @@ class Dispersion:
     phi: float
     places: int
     beyond_chance: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Funnel:
+    """The places of one level about their common share.
+
+    Attributes:
+        cells: those that have a value and limits; what is left out of the layer is not among them
+            and counts in nothing.
+        stands: where each of them lies, in their order.
+        share: of all of them together, 0 to 1; NaN without any.
+        phi: what the limits are widened by: 1, or the dispersion of at least 10 places where it is
+            beyond chance.
+        without: how many more places there are.
+    """
+
+    cells: tuple[Cell, ...]
+    stands: tuple[Standing, ...]
+    share: float
+    phi: float
+    without: int
+
+
+def suits(layer: Layer) -> bool:
+    """Whether a layer is a share of persons or households, so that chance has binomial limits.
+
+    Money is never counted; institutions are too few at one place for chance to say anything.
+    """
+    return disclosure.is_share(layer) and disclosure.is_personal(layer.denominator)
+
+
+def draw(cells: Sequence[Cell]) -> Funnel:
+    """The funnel of the places that have a value, about what they come to together."""
+    known = [cell for cell in cells if cell.value is not None]
+    done, whole = (
+        np.array([getattr(cell, name) for cell in known], dtype=np.float64)
+        for name in ("numerator", "denominator")
+    )
+    if not known:
+        return Funnel((), (), np.nan, 1.0, len(cells))
+    share = float(done.sum() / whole.sum())
+    spread = dispersion(done, whole, share)
+    widens = spread.beyond_chance and spread.places >= _ENOUGH
+    phi = spread.phi if widens else 1.0
+    placed = [
+        (cell, stands)
+        for cell, stands in zip(known, standing(done, whole, share, phi), strict=True)
+        if stands is not None
+    ]
+    return Funnel(
+        tuple(cell for cell, _stands in placed),
+        tuple(stands for _cell, stands in placed),
+        share,
+        phi,
+        len(cells) - len(placed),
+    )
 
 
 def limits(share: float, denominators: ArrayLike, phi: float = 1.0) -> Limits:

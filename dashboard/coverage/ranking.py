@@ -10,9 +10,11 @@ from dashboard.coverage import classify
 from dashboard.coverage.classify import Floats
 from dashboard.coverage.model import Cell, Direction, Layer
 from geodata.errors import DudaoError
+from loaders.registry import measures
 
 MINIMUM = 30
-"""Below this denominator a share is as much chance as work: such places are greyed and named so."""
+"""Below this denominator a share is as much chance as work: such places are greyed and named so,
+unless another minimum is asked for."""
 _CONFIDENCE = 0.95
 
 
@@ -22,7 +24,7 @@ class Ranked:
 
     Attributes:
         rank: 1 is best, ties share the better rank; None without a value or where it is small.
-        small: whether its denominator lies below ``MINIMUM``; it then takes nobody's rank.
+        small: whether its denominator lies below the minimum; it then takes nobody's rank.
         low, high: Wilson interval at 95 % of a share, in the layer's unit; None for what is none.
     """
 
@@ -50,16 +52,27 @@ def wilson(layer: Layer, numerator: Floats, denominator: Floats) -> tuple[Floats
 
 
 def has_interval(layer: Layer) -> bool:
-    """Whether a layer's value is a share of persons or things, so that it has an interval."""
-    return layer.unit == "%"
+    """Whether a layer's value is a share of persons or things, so that it has an interval.
+
+    Money is not counted one by one: a share of it has none.
+    """
+    return layer.unit == "%" and measures()[layer.denominator].integer
 
 
-def rank(layer: Layer, cells: list[Cell], by_interval: bool = False) -> list[Ranked]:
+def has_minimum(layer: Layer) -> bool:
+    """Whether a layer divides by persons or things, so that few of them make its value chance."""
+    return not layer.is_count and measures()[layer.denominator].integer
+
+
+def rank(
+    layer: Layer, cells: list[Cell], by_interval: bool = False, minimum: int = MINIMUM
+) -> list[Ranked]:
     """Order cells best first; those without a value last, small ones before them.
 
     Args:
         by_interval: rank on the interval's worse end instead of the value, so that nobody leads
             by luck.
+        minimum: a smaller denominator takes no rank.
 
     Raises:
         DudaoError: RANK_NO_INTERVAL, the layer is no share.
@@ -78,7 +91,8 @@ def rank(layer: Layer, cells: list[Cell], by_interval: bool = False) -> list[Ran
     small = np.zeros(len(cells), dtype=np.bool_)
     if has_interval(layer):
         low, high = wilson(layer, np.where(np.isnan(value), np.nan, top), bottom)
-        small = (bottom < MINIMUM) & ~np.isnan(value)
+    if has_minimum(layer):
+        small = (bottom < minimum) & ~np.isnan(value)
     worse = low if layer.direction is Direction.HIGHER else high
     measured = np.where(small, np.nan, worse if by_interval else value)
     ranks = classify.ranks(layer, measured)

@@ -23,7 +23,11 @@ from dashboard.coverage import (
     targets,
     verification,
 )
+from dashboard.coverage import forecast as outlook
+from dashboard.coverage import funnel as funnels
 from dashboard.coverage import ranking as ranks
+from dashboard.coverage.forecast import YearEnd
+from dashboard.coverage.funnel import Funnel
 from dashboard.coverage.model import (
     WITHOUT_VALUE,
     Cell,
@@ -185,6 +189,12 @@ class _Family:
             for place, *row in lists
             if only is None or place.id == only
         ]
+
+    def values(self, layer: Layer) -> classify.Floats:
+        """What the cells' values are, as one array."""
+        columns = _columns(layer, self.places, self.now, self.source)
+        self._leave_out(layer, columns, self.month)
+        return classify.values(layer, columns["numerator"], columns["denominator"])
 
     def layers(self) -> list[Layer]:
         """The layers these places have figures for."""
@@ -570,28 +580,162 @@ def indicators(unit: Unit, place_id: str, month: str, months: Sequence[str]) -> 
 
 
 @acts("places.view")
-def ranking(unit: Unit, view: View, level: Level, by_interval: bool = False) -> list[ranks.Ranked]:
+def ranking(
+    unit: Unit,
+    view: View,
+    level: Level,
+    by_interval: bool = False,
+    minimum: int = ranks.MINIMUM,
+) -> list[ranks.Ranked]:
     """All places of one level below a place, best first.
 
     Args:
         by_interval: rank shares on the worse end of their interval.
+        minimum: places with a smaller denominator take no rank.
 
     Raises:
-        DudaoError: LAYER_NOT_FOUND, PLACE_NOT_FOUND, MONTH_NOT_FOUND; RANK_NO_INTERVAL.
+        DudaoError: LAYER_NOT_FOUND, PLACE_NOT_FOUND, MONTH_NOT_FOUND; SAMPLE_NOT_COMPARED;
+            RANK_NO_INTERVAL.
+    """
+    layer = _compared(view)
+    found = _of_level(unit, view, level, layer)
+    return ranks.rank(layer, found.cells(layer, {}), by_interval, minimum)
+
+
+@acts("places.view")
+def funnel(unit: Unit, view: View, level: Level) -> Funnel:
+    """All places of one level below a place about their common share.
+
+    Raises:
+        DudaoError: LAYER_NOT_FOUND, PLACE_NOT_FOUND, MONTH_NOT_FOUND; SAMPLE_NOT_COMPARED;
+            FUNNEL_NO_SHARE.
+    """
+    layer = _compared(view)
+    if not funnels.suits(layer):
+        raise DudaoError(
+            "FUNNEL_NO_SHARE",
+            f"图层“{layer.title}”不是以人或户为分母的比率，没有漏斗图。",
+            "请选择其他图层，或查看排名。",
+        )
+    return funnels.draw(_of_level(unit, view, level, layer).cells(layer, {}))
+
+
+@acts("places.view")
+def forecast(unit: Unit, view: View) -> YearEnd:
+    """Where a place will stand at the end of the view's year, told from the view's month.
+
+    Raises:
+        DudaoError: LAYER_NOT_FOUND, PLACE_NOT_FOUND, MONTH_NOT_FOUND; SAMPLE_NOT_COMPARED.
+    """
+    layer = _compared(view)
+    snapshot = unit.snapshot(view.month)
+    place = unit.place(view.place_id, month_end(view.month))
+    here = _alone(unit, [place], snapshot, place.parent_id, view.source)
+    known = {
+        point.month: point.value for point in trend(unit, place.id, view.layer_id, view.source)
+    }
+    values = [known.get(month) for month in outlook.last_months(view.month)]
+    (target,) = _wanted(unit, layer, [place], view.month).tolist()
+    (cell,) = here.cells(layer, {})
+    return outlook.of_place(layer, cell, view.month, values, _optional(target))
+
+
+@acts("places.view")
+def forecasts(unit: Unit, view: View, level: Level) -> list[YearEnd]:
+    """Where all places of one level below a place will stand, those that will surely miss first.
+
+    Then come those that will miss by the forecast, each lot with the most that lacks first, then
+    those that will not, then those without a forecast.
+
+    Raises:
+        DudaoError: LAYER_NOT_FOUND, PLACE_NOT_FOUND, MONTH_NOT_FOUND; SAMPLE_NOT_COMPARED.
+    """
+    layer = _compared(view)
+    family = _of_level(unit, view, level, layer)
+    months = outlook.last_months(view.month)
+    values = np.column_stack(
+        [
+            *(_then(unit, view, family.places, month, layer) for month in months[:-1]),
+            family.values(layer),
+        ]
+    )
+    found = outlook.of_places(
+        layer,
+        family.cells(layer, {}),
+        view.month,
+        values,
+        _wanted(unit, layer, family.places, view.month),
+    )
+    return sorted(
+        found,
+        key=lambda one: (not one.surely, not one.misses, not one.ahead, -(one.short or 0.0)),
+    )
+
+
+def _compared(view: View) -> Layer:
+    """The layer of a view whose places are held against each other or against the year's end.
+
+    Raises:
+        DudaoError: LAYER_NOT_FOUND; SAMPLE_NOT_COMPARED.
     """
     layer = registry.layer(view.layer_id)
+    if view.source is Source.VERIFIED:
+        raise DudaoError(
+            "SAMPLE_NOT_COMPARED",
+            "核实数据来自抽样，只作判定，不作排名、预测和漏斗图。",
+            "请改看上报或台账数据。",
+        )
+    return layer
+
+
+def _wanted(unit: Unit, layer: Layer, places: Sequence[Place], month: str) -> classify.Floats:
+    """What each place is to reach by the end of the year, in the layer's unit; NaN for nothing."""
+    read = targets.read(unit, places, month)
+    found = (read.of(layer, place) for place in places)
+    return np.array([math.nan if one is None else one.value for one in found], dtype=np.float64)
+
+
+def _of_level(unit: Unit, view: View, level: Level, layer: Layer) -> _Family:
+    """All places of one level below a place, with the one layer's numbers."""
     snapshot, on = unit.snapshot(view.month), month_end(view.month)
-    below: defaultdict[str | None, list[Place]] = defaultdict(list)
-    ranked = unit.places_below(unit.place(view.place_id, on), level, on)
-    for found in ranked:
-        below[found.parent_id].append(found)
-    wanted = targets.read(unit, ranked, view.month)
-    cells = [
-        cell
-        for parent_id, places in below.items()
-        for cell in _alone(unit, places, snapshot, parent_id, view.source, wanted).cells(layer, {})
-    ]
-    return ranks.rank(layer, cells, by_interval)
+    places = unit.places_below(unit.place(view.place_id, on), level, on)
+    wanted = targets.read(unit, places, view.month)
+    return _together(unit, places, snapshot, layer, view.source, wanted)
+
+
+def _then(
+    unit: Unit, view: View, places: Sequence[Place], month: str, layer: Layer
+) -> classify.Floats:
+    """The values that places had in an earlier month; NaN where there is no such month.
+
+    A place is looked up as it was then, for it may have moved or begun in between.
+    """
+    values = np.full(len(places), np.nan)
+    if month not in unit.months():
+        return values
+    on = month_end(month)
+    later = [place.id for place in places if place.valid_from > on]
+    before = {place.id: place for place in unit.places(later, on)}
+    then = [before.get(place.id) if place.valid_from > on else place for place in places]
+    there = np.array([place is not None for place in then], dtype=np.bool_)
+    known = [place for place in then if place is not None]
+    values[there] = _together(unit, known, unit.snapshot(month), layer, view.source).values(layer)
+    return values
+
+
+def _together(
+    unit: Unit,
+    places: list[Place],
+    snapshot: Snapshot,
+    layer: Layer,
+    source: Source,
+    wanted: Targets = targets.NONE,
+) -> _Family:
+    """Places of any parents in one month, read for one layer only."""
+    parents = {place.parent_id or "" for place in places}
+    pair = Pair(layer.numerator, layer.denominator)
+    now = unit.families(snapshot, parents, [pair])
+    return _Family(places, now, snapshot, unit.whole, source=source, targets=wanted)
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,8 @@ _NUMBERS = (
     "numerator", "denominator", "reporting", "expected", "own_numerator", "own_denominator",
 )  # fmt: skip
 _TYPES = {"reporting": pa.int64(), "expected": pa.int64()}
+_GROUPS_AT_ONCE = 64
+"""Row groups of many families read in one go: what is not wanted of them is dropped at once."""
 _TEMPORARY = ".part"
 BESIDE = ".beside"
 """Added to a file's name for what is kept beside it: it follows from the values, goes with them."""
@@ -96,6 +98,42 @@ class Snapshots:
             while len(self._siblings) > _REMEMBERED:
                 self._siblings.popitem(last=False)
         return made
+
+    def families(
+        self, snapshot: Snapshot, parent_ids: Collection[str], pairs: Collection[Pair]
+    ) -> Siblings:
+        """Some pairs' values of the places directly below any of some parents, by source and pair.
+
+        Reads each row group that holds one of them once: for thousands of places of one level.
+        """
+        index, wanted = self._index(snapshot), sorted(parent_ids)
+        groups = [
+            group
+            for group, (first, last) in enumerate(zip(index.first, index.last, strict=True))
+            if bisect_left(wanted, first) < bisect_right(wanted, last)
+        ]
+        chosen = (
+            pc.field("parent_id").isin(wanted)
+            & pc.field("numerator_measure").isin(sorted({pair.numerator for pair in pairs}))
+            & pc.field("denominator_measure").isin(sorted({pair.denominator for pair in pairs}))
+        )
+        columns = [*_KEY, "place_id", "parent_id", *_NUMBERS]
+        lots = [
+            groups[start : start + _GROUPS_AT_ONCE]
+            for start in range(0, len(groups), _GROUPS_AT_ONCE)
+        ]
+        if not lots:
+            return {}
+        try:
+            with pq.ParquetFile(self._directory / snapshot.file, metadata=index.metadata) as file:
+                rows = pa.concat_tables(
+                    file.read_row_groups(lot, columns=columns, use_threads=False).filter(chosen)
+                    for lot in lots
+                )
+        except FileNotFoundError as error:
+            raise _gone(snapshot) from error
+        found = _by_pair(rows)
+        return {key: values for key, values in found.items() if key[1] in pairs}
 
     def values(self, snapshot: Snapshot, parent_id: str) -> pd.DataFrame:
         """Rows of the places directly below ``parent_id``, in ``COLUMNS``."""

@@ -40,6 +40,7 @@ from dashboard.store.model import (
     Batch,
     BatchState,
     Edition,
+    Pair,
     PairValues,
     Shape,
     Siblings,
@@ -485,6 +486,16 @@ class Unit:
         if self.sees_whole(parent):
             return found
         seen = self.known_ids(place_id for values in found.values() for place_id in values.at)
+        return {pair: _only(values, seen) for pair, values in found.items()}
+
+    def families(
+        self, published: Snapshot, parent_ids: Collection[str], pairs: Collection[Pair]
+    ) -> Siblings:
+        """Some pairs' values of the places directly below any of some parents."""
+        found = self._snapshots.families(published, parent_ids, pairs)
+        if all(self.sees_whole(parent_id) for parent_id in parent_ids):
+            return found
+        seen = self.known_ids({place_id for values in found.values() for place_id in values.at})
         return {pair: _only(values, seen) for pair, values in found.items()}
 
     @property

@@ -15,6 +15,8 @@ from threading import Lock
 from typing import TypeVar, cast
 
 from dashboard.coverage import registry, service
+from dashboard.coverage.forecast import YearEnd
+from dashboard.coverage.funnel import Funnel
 from dashboard.coverage.model import (
     Indicator,
     Payload,
@@ -26,6 +28,7 @@ from dashboard.coverage.model import (
 )
 from dashboard.coverage.modes import SAMPLED, Mode
 from dashboard.coverage.plausibility import Flag
+from dashboard.coverage.ranking import Ranked
 from dashboard.coverage.service import Outlines, Scene
 from dashboard.settings import Settings
 from dashboard.store import Store
@@ -33,7 +36,7 @@ from dashboard.store.memory import Memory
 from dashboard.store.model import month_end
 from dashboard.store.unit import Unit
 from dashboard.ui.tiles import Tiles
-from geodata.model import InstitutionKind, Place
+from geodata.model import InstitutionKind, Level, Place
 
 Value = TypeVar("Value")
 _lock = Lock()
@@ -61,6 +64,10 @@ _profiles: Memory[Profile] = Memory(512)
 _sites: Memory[list[Site]] = Memory(64)
 _indicators: Memory[list[Indicator]] = Memory(64)
 _doubts: Memory[list[Flag]] = Memory(64)
+_rankings: Memory[list[Ranked]] = Memory(32)
+_funnels: Memory[Funnel] = Memory(32)
+_year_ends: Memory[YearEnd] = Memory(512)
+_year_ends_below: Memory[list[YearEnd]] = Memory(32)
 _answers: Memory[Answer] = Memory(256)
 _outlines: Memory[Outlines] = Memory(64)
 _counts: Memory[Mapping[InstitutionKind, tuple[int, int]]] = Memory(512)
@@ -79,6 +86,10 @@ def configure(settings: Settings) -> None:
         _sites,
         _indicators,
         _doubts,
+        _rankings,
+        _funnels,
+        _year_ends,
+        _year_ends_below,
         _answers,
         _outlines,
         _counts,
@@ -174,6 +185,30 @@ def indicators(unit: Unit, place_id: str, month: str, months: tuple[str, ...]) -
     """``service.indicators``, remembered."""
     key = (unit.scope_key, place_id, month, months, history(unit))
     return _indicators.get(key, lambda: service.indicators(unit, place_id, month, months))
+
+
+def ranking(unit: Unit, view: View, level: Level, by_interval: bool, minimum: int) -> list[Ranked]:
+    """``service.ranking``, remembered."""
+    key = (unit.scope_key, view, level, by_interval, minimum, version(unit, view.month))
+    return _rankings.get(key, lambda: service.ranking(unit, view, level, by_interval, minimum))
+
+
+def funnel(unit: Unit, view: View, level: Level) -> Funnel:
+    """``service.funnel``, remembered."""
+    key = (unit.scope_key, view, level, version(unit, view.month))
+    return _funnels.get(key, lambda: service.funnel(unit, view, level))
+
+
+def forecast(unit: Unit, view: View) -> YearEnd:
+    """``service.forecast``, remembered."""
+    key = (unit.scope_key, view, history(unit))
+    return _year_ends.get(key, lambda: service.forecast(unit, view))
+
+
+def forecasts(unit: Unit, view: View, level: Level) -> list[YearEnd]:
+    """``service.forecasts``, remembered."""
+    key = (unit.scope_key, view, level, history(unit))
+    return _year_ends_below.get(key, lambda: service.forecasts(unit, view, level))
 
 
 def doubts(unit: Unit, place_id: str, month: str, version: str) -> list[Flag]:

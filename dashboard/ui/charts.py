@@ -1,4 +1,4 @@
-"""The trend: one place and layer over the published months, with the target line.
+"""The trend of one place over the published months and on to December; the funnel of a level.
 
 Drawn as SVG by a template, not with Vega-Lite: Streamlit's Vega bundle costs the browser about half
 a second before the map can start, and every layer switch a redraw on the thread the map draws on.
@@ -6,14 +6,21 @@ a second before the map can start, and every layer switch a redraw on the thread
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from math import ceil, floor, log10
 
-from dashboard.coverage.model import Layer, TrendPoint
-from dashboard.ui import blocks, format, targetwords
-from dashboard.ui.texts import _, layer_title
+import numpy as np
+from markupsafe import Markup
+
+from dashboard.coverage import forecast, palettes
+from dashboard.coverage.forecast import Forecast, YearEnd
+from dashboard.coverage.funnel import Funnel, Standing, limits
+from dashboard.coverage.model import Cell, Direction, Layer, TrendPoint
+from dashboard.ui import blocks, escape, format, outlook, targetwords
+from dashboard.ui.tables import measure_title, measure_unit
+from dashboard.ui.texts import _, layer_title, unit_name
 
 ACCENT = "#a8322a"
 """The one accent colour: what is selected, and the target."""
@@ -65,9 +72,13 @@ class Trend:
 
     Attributes:
         lines: one list of marks for each run of months with values; a month without breaks the
-            line, it is never joined across or drawn as 0.
+            line, it is never joined across or drawn as 0, and so does January where values add up
+            over the year.
         silent: x of the months without a value, with their words.
         steps: the target line, one for each run of months that want the same.
+        ahead: the months to come as forecast, after the latest value.
+        begin: where their line begins, at the latest value, as one of SVG's ``points``.
+        band: corners of the forecast's interval, as SVG's ``points``.
     """
 
     lines: tuple[tuple[Mark, ...], ...]
@@ -75,6 +86,9 @@ class Trend:
     values: tuple[Tick, ...]
     months: tuple[Tick, ...]
     steps: tuple[Step, ...]
+    ahead: tuple[Mark, ...] = ()
+    begin: str = ""
+    band: str = ""
 
 
 def _step(span: float) -> float:
@@ -84,12 +98,19 @@ def _step(span: float) -> float:
     return next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough)
 
 
-def trend(layer: Layer, points: Sequence[TrendPoint]) -> Trend | None:
-    """The last 24 months; None when none of them has a value."""
+def trend(layer: Layer, points: Sequence[TrendPoint], end: YearEnd | None = None) -> Trend | None:
+    """The last 24 months and those to come; None when none of the past ones has a value."""
     shown = points[-MONTHS_SHOWN:]
     known = [point.value for point in shown if point.value is not None]
     if not known:
         return None
+    axis = {point.month: index for index, point in enumerate(shown)}
+    told = _told(end)
+    for month in told:
+        if month > shown[-1].month:
+            axis.setdefault(month, len(axis))
+    told = {month: one for month, one in told.items() if month in axis}
+    known += [edge for one in told.values() for edge in (one.low, one.high)]
     known += [point.target.value for point in shown if point.target is not None]
     low, high = min(known), max(known)
     step = _step(high - low or abs(high) or 1.0)
@@ -98,22 +119,35 @@ def trend(layer: Layer, points: Sequence[TrendPoint]) -> Trend | None:
 
     def x(index: int) -> float:
         width = WIDTH - LEFT - RIGHT
-        return round(LEFT + width * (index / max(len(shown) - 1, 1)), 1)
+        return round(LEFT + width * (index / max(len(axis) - 1, 1)), 1)
 
     def y(value: float) -> float:
         return round(TOP + (HEIGHT - TOP - BOTTOM) * (high - value) / (high - low), 1)
 
+    restarts = forecast.adds_up(layer)
     lines: list[list[Mark]] = [[]]
     silent: list[Mark] = []
     for index, point in enumerate(shown):
         words = _words(layer, point)
+        if restarts and point.month.endswith("-01"):
+            lines.append([])
         if point.value is None:
             silent.append(Mark(x(index), HEIGHT - BOTTOM, words))
             lines.append([])
         else:
             lines[-1].append(Mark(x(index), y(point.value), words))
-    every = max(1, ceil(len(shown) / _MONTH_LABELS))
+    # The dashed line and its band begin where the values end.
+    first = next(iter(told), "")
+    begin = [
+        f"{x(axis[point.month])},{y(point.value)}"
+        for point in shown
+        if point.value is not None and point.month < first
+    ][-1:]
+    tops = [f"{x(axis[month])},{y(one.high)}" for month, one in told.items()]
+    feet = [f"{x(axis[month])},{y(one.low)}" for month, one in told.items()]
+    every = max(1, ceil(len(axis) / _MONTH_LABELS))
     suffix = "%" if layer.unit == "%" else ""
+    months = list(axis)
     return Trend(
         tuple(tuple(line) for line in lines if line),
         tuple(silent),
@@ -122,10 +156,34 @@ def trend(layer: Layer, points: Sequence[TrendPoint]) -> Trend | None:
             for count in range(round((high - low) / step) + 1)
         ),
         tuple(
-            Tick(x(index), shown[index].month.replace("-", "/")[2:])
-            for index in range(len(shown) - 1, -1, -every)
+            Tick(x(index), months[index].replace("-", "/")[2:])
+            for index in range(len(months) - 1, -1, -every)
         ),
         _steps(layer, shown, x, y),
+        tuple(
+            Mark(x(axis[month]), y(one.value), _told_words(layer, month, one))
+            for month, one in told.items()
+        ),
+        "".join(begin),
+        " ".join([*begin, *tops, *feet[::-1]]),
+    )
+
+
+def _told(end: YearEnd | None) -> dict[str, Forecast]:
+    """The forecasts by month, where there is anything to come."""
+    if end is None or not forecast.months_left(end.month):
+        return {}
+    months = range(13 - len(end.ahead), 13)
+    return {
+        f"{end.month[:4]}-{number:02}": one for number, one in zip(months, end.ahead, strict=True)
+    }
+
+
+def _told_words(layer: Layer, month: str, told: Forecast) -> str:
+    return _("{month}预测：{value}（80% 区间 {range}）").format(
+        month=format.month(month),
+        value=format.value(layer, told.value),
+        range=format.between(layer, told.low, told.high),
     )
 
 
@@ -185,9 +243,14 @@ def spark(values: Sequence[float | None]) -> tuple[str, ...]:
     return tuple(" ".join(run) for run in runs if run)
 
 
-def markup(layer: Layer, points: Sequence[TrendPoint]) -> str:
-    """The drawing with its heading and the line that says the month pointed at."""
-    drawn = trend(layer, points)
+def markup(layer: Layer, points: Sequence[TrendPoint], end: YearEnd | None = None) -> str:
+    """The drawing with its heading, the line that says the month pointed at, and the forecast.
+
+    Args:
+        end: the forecast, where the layer can have one.
+    """
+    drawn = trend(layer, points, end)
+    told = end if drawn is not None and end is not None and end.target is not None else None
     return blocks.render(
         "trend.html",
         title=layer_title(layer),
@@ -198,4 +261,175 @@ def markup(layer: Layer, points: Sequence[TrendPoint]) -> str:
         left=LEFT,
         right=WIDTH - RIGHT,
         bottom=HEIGHT - BOTTOM,
+        told=None if told is None else outlook.sentence(layer, told),
+        method="" if told is None else outlook.method(layer),
+    )
+
+
+FUNNEL_WIDTH, FUNNEL_HEIGHT = 480, 300
+_F_LEFT, _F_RIGHT, _F_TOP, _F_BOTTOM = 44, 8, 10, 33
+_CURVE = 160
+"""Denominators at which a limit is worked out for drawing."""
+_ROOM = 0.06
+"""Of the height, left free above and below the points."""
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """One limit, as SVG's ``points``; ``style`` is ``inner`` or ``outer``."""
+
+    style: str
+    points: str
+
+
+@dataclass(frozen=True, slots=True)
+class FunnelDrawing:
+    """Limits and points of a funnel, in the drawing's pixels.
+
+    Attributes:
+        share: y of the line of the common share, with its label.
+        marks: the points as markup, those outside the limits last, so that nothing hides them.
+    """
+
+    values: tuple[Tick, ...]
+    counts: tuple[Tick, ...]
+    share: Tick
+    curves: tuple[Curve, ...]
+    marks: Markup
+
+
+def standing_tone(layer: Layer, stands: Standing) -> str:
+    """``far-worse``, ``worse``, ``inside``, ``better``, ``far-better`` in the layer's own sense."""
+    order = FUNNEL_TONES if layer.direction is Direction.HIGHER else FUNNEL_TONES[::-1]
+    return order[tuple(Standing).index(stands)]
+
+
+FUNNEL_TONES = ("far-worse", "worse", "inside", "better", "far-better")
+
+
+def funnel(layer: Layer, found: Funnel, ways: Mapping[str, str]) -> FunnelDrawing:
+    """The drawing of a funnel that has points.
+
+    Args:
+        ways: the names of the places above each place, by its id.
+    """
+    whole = [float(cell.denominator or 0) for cell in found.cells]
+    value = [float(cell.value or 0) for cell in found.cells]
+    share = found.share * layer.factor
+    most = max(whole)
+    low, high = min([*value, share]), max([*value, share])
+    room = max((high - low) * _ROOM, 0.5)
+    low, high = max(0.0, low - room), min(layer.factor, high + room)
+    step, wide = _step(high - low), _step(most / 2)
+
+    def x(count: float) -> float:
+        return round(_F_LEFT + (FUNNEL_WIDTH - _F_LEFT - _F_RIGHT) * count / most, 1)
+
+    def y(amount: float) -> float:
+        inner = FUNNEL_HEIGHT - _F_TOP - _F_BOTTOM
+        return round(_F_TOP + inner * (high - amount) / (high - low), 1)
+
+    grid = np.unique(np.round(np.geomspace(1, most, _CURVE)))
+    drawn = limits(found.share, grid, found.phi)
+    curves = tuple(
+        Curve(
+            style,
+            " ".join(
+                f"{x(count)},{y(at * layer.factor)}" for count, at in zip(grid, line, strict=True)
+            ),
+        )
+        for style, line in (
+            ("inner", drawn.low),
+            ("inner", drawn.high),
+            ("outer", drawn.far_low),
+            ("outer", drawn.far_high),
+        )
+    )
+    tones = [standing_tone(layer, stands) for stands in found.stands]
+    order = sorted(range(len(tones)), key=lambda at: (tones[at] != "inside", "far" in tones[at]))
+    marks = [
+        _point(layer, found.cells[at], tones[at], x(whole[at]), y(value[at]), ways) for at in order
+    ]
+    suffix = "%" if layer.unit == "%" else ""
+    return FunnelDrawing(
+        tuple(
+            Tick(y(step * count), f"{format.limit(round(step * count, 6))}{suffix}")
+            for count in range(ceil(low / step - 1e-9), floor(high / step + 1e-9) + 1)
+        ),
+        tuple(
+            Tick(x(wide * count), format.limit(wide * count))
+            for count in range(floor(most / wide) + 1)
+        ),
+        Tick(y(share), _("整体 {value}").format(value=format.value(layer, share))),
+        curves,
+        Markup("\n".join(marks)),
+    )
+
+
+_SHAPES = {"worse": "l5,0l-2.5,5z", "better": "l5,0l-2.5,-5z"}
+"""From the left end of a triangle's level side; with the colours they say which side it is."""
+
+
+def _point(layer: Layer, cell: Cell, tone: str, x: float, y: float, ways: Mapping[str, str]) -> str:
+    name = " ".join(part for part in (ways.get(cell.place.id, ""), cell.place.name) if part)
+    words = escape.html(
+        _("{name}：{value}，{counted}，{standing}").format(
+            name=name,
+            value=format.value(layer, cell.value),
+            counted=format.fraction(layer, cell.numerator, cell.denominator),
+            standing=funnel_name(tone),
+        )
+    )
+    if tone == "inside":
+        return f'<circle class="inside" cx="{x}" cy="{y}" data-words="{words}"/>'
+    side = tone.removeprefix("far-")
+    top = round(y + (-1.7 if side == "worse" else 1.7), 1)
+    return (
+        f'<path class="{tone}" d="M{round(x - 2.5, 1)},{top}{_SHAPES[side]}" data-words="{words}"/>'
+    )
+
+
+def funnel_name(tone: str) -> str:
+    """A standing in the funnel, in words."""
+    return {
+        "far-worse": _("明显较差"),
+        "worse": _("可能较差"),
+        "inside": _("界限之内"),
+        "better": _("可能较好"),
+        "far-better": _("明显较好"),
+    }[tone]
+
+
+def funnel_colours() -> dict[str, str]:
+    """The colour of each tone."""
+    outside = palettes.colours("RdYlBu", 4)
+    return dict(zip(("far-worse", "worse", "better", "far-better"), outside, strict=True))
+
+
+def funnel_markup(layer: Layer, found: Funnel, ways: Mapping[str, str]) -> str:
+    """The funnel with its legend and the line that says the place pointed at."""
+    tones = [standing_tone(layer, stands) for stands in found.stands]
+    return blocks.render(
+        "funnel.html",
+        title=layer_title(layer),
+        drawn=funnel(layer, found, ways),
+        colours=funnel_colours(),
+        legend=[
+            (tone, funnel_name(tone), format.number(tones.count(tone))) for tone in FUNNEL_TONES
+        ],
+        axis=_("{measure}（{unit}）").format(
+            measure=measure_title(layer.denominator),
+            unit=unit_name(measure_unit(layer.denominator)),
+        ),
+        widened=_("各单位之间的差异超出偶然，界限已按离散系数 {phi} 放宽。").format(
+            phi=format.number(found.phi, 1)
+        )
+        if found.phi > 1
+        else "",
+        width=FUNNEL_WIDTH,
+        height=FUNNEL_HEIGHT,
+        left=_F_LEFT,
+        right=FUNNEL_WIDTH - _F_RIGHT,
+        top=_F_TOP,
+        bottom=FUNNEL_HEIGHT - _F_BOTTOM,
     )

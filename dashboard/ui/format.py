@@ -41,6 +41,14 @@ def value(layer: Layer, amount: float | None) -> str:
     return with_unit(number(amount, layer.decimals), layer.unit)
 
 
+def between(layer: Layer, low: float | None, high: float | None) -> str:
+    """An interval of a layer's values: ``82.3%–87.1%``."""
+    if low is None or high is None:
+        return MISSING
+    sign = "%" if layer.unit == "%" else ""
+    return f"{number(low, layer.decimals)}{sign}–{value(layer, high)}"
+
+
 def limit(amount: float) -> str:
     """A class limit or target, without needless decimals."""
     return f"{amount:,g}"

@@ -10,6 +10,7 @@ from functools import cache, partial
 import streamlit as st
 
 from dashboard.access import Actor
+from dashboard.coverage.model import Source
 from dashboard.store.unit import Unit
 from dashboard.ui import blocks, caches, escape, format, screens, session, state, texts
 from dashboard.ui.assets import STATIC
@@ -60,9 +61,9 @@ def sidebar_head(here: str, actor: Actor) -> None:
 
 def _view_of(name: str) -> dict[str, str]:
     """The query of a link: views open where they were left, every page in the chosen language."""
-    left = state.left() if name in ("map", "indicators") else None
+    left = state.left() if name in ("map", "indicators", "comparison") else None
     if left is not None:
-        return left.params()
+        return (left if name == "comparison" else left.alone()).params()
     chosen, default = texts.language(), caches.settings().lang
     return {} if chosen == default else {"lang": chosen}
 
@@ -135,6 +136,29 @@ def version_banner(unit: Unit, address: Address) -> None:
             ),
         )
         st.button(_("看现行版本"), key="version-back", on_click=partial(state.go, version=None))
+
+
+def source_picker(unit: Unit, address: Address) -> None:
+    """Who says so; a choice moves the page there."""
+    line("dd-group", _("数据来源"))
+    blocks.show(
+        "sources",
+        caches.markup(
+            unit, ("sources", address, texts.language()), lambda: _sources_markup(address)
+        ),
+        selected=address.source.value,
+    )
+
+
+def _sources_markup(address: Address) -> str:
+    return blocks.render(
+        "modes.html",
+        label=_("数据来源"),
+        modes=[
+            (source.value, texts.source_name(source), address.href(source=source))
+            for source in Source
+        ],
+    )
 
 
 def demonstration_banner() -> None:

@@ -25,7 +25,7 @@ from dashboard.ui import (
     tomap,
 )
 from dashboard.ui.layerlist import groups
-from dashboard.ui.state import Address
+from dashboard.ui.state import Address, Part
 from dashboard.ui.texts import _, group_name, language, layer_title, standing_name, status_name
 
 TREND_MONTHS = 12
@@ -46,17 +46,18 @@ def show() -> None:
     tomap.leave(_GO, actor)
     with caches.store().unit(actor) as unit:
         found = state.parse(st.query_params.to_dict(), unit, caches.settings().lang)
-        state.remember(found.address)
+        address = found.address.alone()
+        state.remember(address)
         with st.sidebar:
             frame.sidebar_head("indicators", actor)
-            frame.month_picker(found.address, unit)
+            frame.month_picker(address, unit)
             _filters()
             frame.sidebar_foot(unit.meta(DEMONSTRATION) == "1")
         if unit.meta(DEMONSTRATION) == "1":
             frame.demonstration_banner()
-        frame.version_banner(unit, found.address)
+        frame.version_banner(unit, address)
         frame.tell(found.problems)
-        _page(unit, found.address)
+        _page(unit, address)
 
 
 def _page(unit: Unit, address: Address) -> None:
@@ -153,6 +154,7 @@ def _row(one: Indicator, address: Address) -> dict[str, Any]:
     found = _standing(one, address.month)
     return {
         "href": address.href(layer=layer.id),
+        "compare": address.href(layer=layer.id, part=Part.RANK if wanted is None else Part.MISS),
         "title": layer_title(layer),
         "value": status_name(cell.status)
         if cell.value is None

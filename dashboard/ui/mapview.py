@@ -21,6 +21,7 @@ from dashboard.ui import (
     frame,
     layerlist,
     panel,
+    screens,
     search,
     session,
     state,
@@ -28,8 +29,8 @@ from dashboard.ui import (
 )
 from dashboard.ui import map as drawing
 from dashboard.ui.datawords import dataset_title
-from dashboard.ui.state import Address
-from dashboard.ui.texts import _, language, mode_name, source_name
+from dashboard.ui.state import Address, Part
+from dashboard.ui.texts import _, language, mode_name
 from geodata.errors import DudaoError
 from geodata.model import Institution, Place
 
@@ -96,7 +97,7 @@ class MapView:
         """The pages, month, layers in groups, language, account."""
         frame.sidebar_head("map", self.unit.actor)
         frame.month_picker(self.address, self.unit)
-        self._sources()
+        frame.source_picker(self.unit, self.address)
         self._modes()
         blocks.show(
             "layers",
@@ -104,24 +105,6 @@ class MapView:
             selected=self.address.layer,
         )
         frame.sidebar_foot(self._demonstration())
-
-    def _sources(self) -> None:
-        frame.line("dd-group", _("数据来源"))
-        blocks.show(
-            "sources",
-            caches.markup(self.unit, self._key("sources"), self._source_links),
-            selected=self.address.source.value,
-        )
-
-    def _source_links(self) -> str:
-        return blocks.render(
-            "modes.html",
-            label=_("数据来源"),
-            modes=[
-                (source.value, source_name(source), self.address.href(source=source))
-                for source in Source
-            ],
-        )
 
     def _modes(self) -> None:
         frame.line("dd-group", _("图上颜色"))
@@ -249,7 +232,10 @@ class MapView:
 
     def _trend(self) -> str:
         points = service.trend(self.unit, self.address.place, self.layer.id, self.address.source)
-        return charts.markup(self.layer, points)
+        end = None
+        if self.address.source is not Source.VERIFIED:
+            end = caches.forecast(self.unit, self.address.view())
+        return charts.markup(self.layer, points, end)
 
     def _institutions(self) -> str:
         counts = caches.site_counts(self.unit, self.place, self.address.month)
@@ -287,7 +273,19 @@ class MapView:
                 key="whole-list",
                 on_click=partial(st.session_state.update, {_WHOLE_LIST: self.shown.place.id}),
             )
+        self._comparison()
         exporting.show(self.shown.view, self.address.version, self.unit.actor)
+
+    def _comparison(self) -> None:
+        """The way to the page that compares these places."""
+        for page in screens.pages(self.unit.actor):
+            if page.url_path == "comparison":
+                st.page_link(
+                    page,
+                    label=_("比较这些单位：排名、将完不成、漏斗图"),
+                    icon=":material/leaderboard:",
+                    query_params=self.address.moved(site=None, part=Part.RANK).params(),
+                )
 
     def doubts(self) -> None:
         """What is doubtful of the reported figures below the drawn place, when asked.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from typing import Any
 from urllib.parse import parse_qsl, quote_plus, urlencode
 
@@ -16,12 +17,13 @@ import streamlit as st
 from dashboard.coverage import registry
 from dashboard.coverage.model import Source, View
 from dashboard.coverage.modes import Mode
+from dashboard.coverage.ranking import MINIMUM
 from dashboard.store.model import month_end
 from dashboard.store.unit import Unit
 from dashboard.ui.texts import LANGUAGES, _
 from geodata import codes
 from geodata.errors import DudaoError
-from geodata.model import Institution, Place
+from geodata.model import Institution, Level, Place
 
 _KEY = "address"
 SEARCH = "search"
@@ -29,12 +31,27 @@ SEARCH = "search"
 
 FIELDS = (
     "place", "layer", "month", "version", "site", "source", "show", "against", "beside", "lang",
+    "part", "level", "by", "least",
 )  # fmt: skip
+
+
+class Part(StrEnum):
+    """The parts of the page 比较; id in addresses."""
+
+    RANK = "rank"
+    MISS = "miss"
+    FUNNEL = "funnel"
+
+
+LEAST_DIGITS = 5
+"""Of the largest minimum denominator that can be asked for."""
+WILSON = "wilson"
+"""In ``by``: ranked on the worse end of Wilson's interval."""
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """One view of the map page; every field but ``site`` always holds a valid value.
+    """One view of a page; every field that may not be None always holds a valid value.
 
     Attributes:
         month: ``YYYY-MM``.
@@ -45,6 +62,10 @@ class Address:
         source: who says so; the second map always shows what was reported.
         beside: layer and month of the second map, as ``layer~YYYY-MM``, or None.
         lang: language of the interface; ``default_lang`` is left out of the address.
+        part: of the page 比较; None on other pages. The following belong to it.
+        level: of the places compared; None: of those directly below.
+        wilson: ranked on the worse end of the interval.
+        least: a smaller denominator takes no rank.
     """
 
     place: str
@@ -58,6 +79,10 @@ class Address:
     default_lang: str = "zh"
     source: Source = Source.REPORTED
     version: int | None = None
+    part: Part | None = None
+    level: Level | None = None
+    wilson: bool = False
+    least: int = MINIMUM
 
     def view(self) -> View:
         """What the coverage service is asked."""
@@ -80,7 +105,19 @@ class Address:
             found["beside"] = self.beside
         if self.lang != self.default_lang:
             found["lang"] = self.lang
+        if self.part is not None:
+            found["part"] = self.part.value
+        if self.level is not None:
+            found["level"] = self.level.key
+        if self.wilson:
+            found["by"] = WILSON
+        if self.least != MINIMUM:
+            found["least"] = str(self.least)
         return found
+
+    def alone(self) -> Address:
+        """The same view on a page that compares nothing."""
+        return replace(self, part=None, level=None, wilson=False, least=MINIMUM)
 
     def second(self) -> tuple[str, str] | None:
         """Layer and month of the second map."""
@@ -165,6 +202,10 @@ def parse(params: Mapping[str, str], unit: Unit, default_lang: str = "zh") -> Re
         default_lang,
         _source(params.get("source"), problems),
         version,
+        _part(params.get("part"), problems),
+        _level(params.get("level"), problems),
+        _by(params.get("by"), problems),
+        _least(params.get("least"), problems),
     )
     return Resolved(address, place, site, tuple(problems))
 
@@ -225,6 +266,44 @@ def _source(wanted: str | None, problems: list[str]) -> Source:
         return Source(wanted or Source.REPORTED)
     problems.append(_("没有数据来源“{source}”，已改为上报数据。").format(source=wanted))
     return Source.REPORTED
+
+
+def _part(wanted: str | None, problems: list[str]) -> Part | None:
+    if not wanted:
+        return None
+    try:
+        return Part(wanted)
+    except ValueError:
+        problems.append(_("没有比较方式“{wanted}”，已改为排名。").format(wanted=wanted))
+        return Part.RANK
+
+
+def _level(wanted: str | None, problems: list[str]) -> Level | None:
+    if not wanted:
+        return None
+    found = next((level for level in Level if level.key == wanted), None)
+    if found is None:
+        problems.append(_("没有级别“{wanted}”，已改为直接下级。").format(wanted=wanted))
+    return found
+
+
+def _by(wanted: str | None, problems: list[str]) -> bool:
+    if wanted and wanted != WILSON:
+        problems.append(_("没有排名办法“{wanted}”，已改为按数值。").format(wanted=wanted))
+    return wanted == WILSON
+
+
+def _least(wanted: str | None, problems: list[str]) -> int:
+    if not wanted:
+        return MINIMUM
+    if wanted.isascii() and wanted.isdigit() and len(wanted) <= LEAST_DIGITS:
+        return int(wanted)
+    problems.append(
+        _("最小分母“{wanted}”应为 0 至 {most} 的整数，已改为 {least}。").format(
+            wanted=wanted, most=10**LEAST_DIGITS - 1, least=MINIMUM
+        )
+    )
+    return MINIMUM
 
 
 def _show(wanted: str | None, problems: list[str]) -> Mode:

@@ -140,7 +140,8 @@ def _has_pace(table: ViewTable) -> bool:
     return any(due(table.layer, cell.target, table.view.month) for cell in table.cells)
 
 
-def _heading(measure_id: str) -> str:
+def heading(measure_id: str) -> str:
+    """A column of a measure's figures, with their unit."""
     return f"{measure_title(measure_id)}({unit_name(measure_unit(measure_id))})"
 
 
@@ -157,7 +158,7 @@ def markup(table: ViewTable, address: Address, limit: int | None = None) -> str:
         help=layer_help(table.layer),
         counts=[]
         if table.layer.is_count
-        else [_heading(table.layer.numerator), _heading(table.layer.denominator)],
+        else [heading(table.layer.numerator), heading(table.layer.denominator)],
         pace=_has_pace(table),
         rule=targetwords.rule(table.layer),
         value=_("数值({unit})").format(unit=unit_name(table.layer.unit)),

@@ -216,6 +216,15 @@ ATTACKS: dict[str, Attack] = {
         lambda u: service.doubt_payload(u, THEIRS, MONTH, [])
     ),
     "dashboard.coverage.service.drawn_place": _drawn,
+    "dashboard.coverage.service.forecast": _reading(
+        lambda u: service.forecast(u, View(THEIRS, LAYER, MONTH))
+    ),
+    "dashboard.coverage.service.forecasts": _reading(
+        lambda u: service.forecasts(u, View(THEIRS, LAYER, MONTH), Level.VILLAGE)
+    ),
+    "dashboard.coverage.service.funnel": _reading(
+        lambda u: service.funnel(u, View(THEIRS, LAYER, MONTH), Level.VILLAGE)
+    ),
     "dashboard.coverage.service.indicators": _reading(
         lambda u: service.indicators(u, THEIRS, MONTH, [MONTH])
     ),

@@ -69,6 +69,8 @@ def test_values_of_siblings_outside_are_left_out(loaded: Store) -> None:
             siblings = unit.siblings(snapshot, parent)
             assert {place for values in siblings.values() for place in values.at} == seen
             assert set(unit.values(snapshot, parent)["place_id"]) == seen
+            families = unit.families(snapshot, [parent, "B1"], PAIRS)
+            assert {place for values in families.values() for place in values.at} == seen
         assert unit.siblings(snapshot, None) == {} or all(
             not values.at for values in unit.siblings(snapshot, None).values()
         )

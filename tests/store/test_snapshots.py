@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from dashboard.store.engine import COLUMNS
+from dashboard.store.model import Pair
 from dashboard.store.snapshots import BESIDE, ROW_GROUP, Snapshots
 from geodata.errors import DudaoError
 
@@ -97,6 +98,27 @@ def test_only_row_groups_that_can_hold_the_parent_are_read(
     monkeypatch.setattr(pq.ParquetFile, "read_row_groups", counted)
     snapshots.values(snapshot, "T00100")
     assert 1 <= len(read) <= 2
+
+
+def test_many_families_of_one_pair_are_what_each_of_them_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    snapshots = Snapshots(tmp_path)
+    plain = rows().drop_columns(["numerator_measure"])
+    measures = [f"m{at % 3}" for at in range(len(plain))]
+    snapshot = snapshots.write("2026-10", 1, plain.append_column("numerator_measure", [measures]))
+    monkeypatch.setattr("dashboard.store.snapshots._GROUPS_AT_ONCE", 2)
+    pair, parents = Pair("m1", "b"), [f"T{number:05d}" for number in (0, 7, 120, 299)]
+    found = snapshots.families(snapshot, [*parents, "T99999", ""], [pair, Pair("m9", "b")])
+    assert set(found) == {("reported", pair)}
+    together = found["reported", pair]
+    apart = [snapshots.siblings(snapshot, parent)["reported", pair] for parent in parents]
+    assert list(together.at) == [place for values in apart for place in values.at]
+    for name in ("numerator", "denominator", "reporting", "expected"):
+        expected = np.concatenate([getattr(values, name) for values in apart])
+        assert getattr(together, name).tolist() == expected.tolist()
+    assert snapshots.families(snapshot, ["A"], [pair]) == {}
+    assert snapshots.families(snapshot, [], [pair]) == {}
 
 
 def test_an_empty_month_can_be_published(tmp_path: Path) -> None:

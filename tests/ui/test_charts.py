@@ -1,13 +1,20 @@
-"""The trend: gaps stay gaps, the target is on the drawing, ticks are round numbers."""
+"""The trend: gaps stay gaps, ticks are round numbers, the forecast goes on. The funnel's points."""
 
 from __future__ import annotations
+
+import re
+from dataclasses import replace
+from datetime import date
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dashboard.coverage import registry
-from dashboard.coverage.model import Status, Target, TrendPoint
+from dashboard.coverage.forecast import Forecast, YearEnd
+from dashboard.coverage.funnel import Funnel, Standing, draw
+from dashboard.coverage.model import Cell, Direction, Status, Target, TrendPoint
 from dashboard.ui import charts
+from geodata.model import Level, Place
 
 CONTRACT = registry.layer("contract_coverage")
 
@@ -66,3 +73,95 @@ def test_everything_lies_inside_the_drawing(values: list[float | None]) -> None:
     assert drawn.steps
     assert all(charts.TOP <= step.at <= charts.HEIGHT - charts.BOTTOM for step in drawn.steps)
     assert 2 <= len(drawn.values) <= 8
+
+
+def year_end(month: str, *values: float) -> YearEnd:
+    place = Place("1", "甲", Level.VILLAGE, None, "1/", date(2020, 1, 1))
+    cell = Cell(place, 1.0, 1.0, 1.0, Status.OK, 0, 1, 1, None, 1, 1, None, None, True, False)
+    told = tuple(Forecast(value, value - 5, value + 5, 12) for value in values)
+    return YearEnd(cell, month, 100.0, told, 12, True, True, 1.0, 1.0)
+
+
+def test_the_line_goes_on_to_december_from_the_latest_value() -> None:
+    drawn = charts.trend(CONTRACT, points([50.0] * 8 + [60.0, 62.0]), year_end("2024-10", 64, 66))
+    assert drawn is not None and len(drawn.ahead) == 2
+    last = drawn.lines[-1][-1]
+    assert drawn.begin == f"{last.x},{last.y}"
+    assert last.x < drawn.ahead[0].x < drawn.ahead[1].x == charts.WIDTH - charts.RIGHT
+    assert drawn.months[0].label == "24/12"
+    assert "2024年12月预测：66.0%（80% 区间 61.0%–71.0%）" in drawn.ahead[-1].words
+    corners = [tuple(map(float, corner.split(","))) for corner in drawn.band.split()]
+    assert corners[0] == (last.x, last.y) and len(corners) == 5
+    assert corners[2][1] < drawn.ahead[1].y < corners[3][1]
+
+
+def test_a_forecast_from_an_earlier_month_lies_over_what_came() -> None:
+    drawn = charts.trend(CONTRACT, points([50.0] * 12), year_end("2024-09", 51, 52, 53))
+    assert drawn is not None and len(drawn.ahead) == 3
+    assert drawn.ahead[0].x == drawn.lines[0][9].x
+    # Of a year that is not drawn, nothing is.
+    other = charts.trend(CONTRACT, points([50.0] * 12), year_end("2019-11", 51))
+    assert other is not None and other.ahead == () and other.band == ""
+
+
+def test_what_adds_up_begins_a_new_line_in_january() -> None:
+    values: list[float | None] = [float(n % 12 + 1) for n in range(18)]
+    breast = charts.trend(registry.layer("breast_screening"), points(values))
+    assert breast is not None and [len(line) for line in breast.lines] == [12, 6]
+    level = charts.trend(CONTRACT, points(values))
+    assert level is not None and [len(line) for line in level.lines] == [18]
+
+
+def test_in_december_nothing_is_dashed() -> None:
+    drawn = charts.trend(CONTRACT, points([50.0] * 12), year_end("2024-12", 50))
+    assert drawn is not None and drawn.ahead == () and drawn.band == "" and drawn.begin == ""
+
+
+def spread(*counts: tuple[int, int]) -> Funnel:
+    whole = year_end("2024-10").cell
+    return draw(
+        [
+            replace(
+                whole, place=replace(whole.place, id=str(at), name=f"<b>{at}村"),
+                numerator=float(done), denominator=float(due), value=100 * done / due,
+            )
+            for at, (done, due) in enumerate(counts)
+        ]
+    )  # fmt: skip
+
+
+def test_every_place_of_a_funnel_is_drawn_where_its_limits_say() -> None:
+    found = spread((10, 100), (80, 100), (82, 100), (78, 100), (81, 100), (2, 2), (100, 100))
+    markup = charts.funnel_markup(CONTRACT, found, {"0": "甲镇"})
+    assert markup.count("data-words=") == 7 and found.phi == 1 and "<b>0村" not in markup
+    assert "甲镇 &lt;b&gt;0村：10.0%，10 / 100 人，明显较差" in markup
+    drawn = charts.funnel(CONTRACT, found, {})
+    assert len(drawn.curves) == 4 and [one.style for one in drawn.curves].count("outer") == 2
+    # Those outside stand last, so that nothing hides them.
+    assert drawn.marks.rindex("<circle") < drawn.marks.index("<path")
+    for tone in charts.FUNNEL_TONES:
+        assert charts.funnel_name(tone) in markup
+
+
+def test_where_less_is_better_below_is_better() -> None:
+    lower = replace(CONTRACT, direction=Direction.LOWER)
+    assert charts.standing_tone(CONTRACT, Standing.FAR_BELOW) == "far-worse"
+    assert charts.standing_tone(lower, Standing.FAR_BELOW) == "far-better"
+    assert charts.standing_tone(lower, Standing.INSIDE) == "inside"
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 400), st.integers(1, 400)).map(lambda one: (min(one), one[1])),
+        min_size=1,
+        max_size=40,
+    )
+)
+def test_every_point_lies_inside_the_plot(counts: list[tuple[int, int]]) -> None:
+    drawn = charts.funnel(CONTRACT, spread(*counts), {})
+    marks = re.findall(r'cx="([-\d.]+)" cy="([-\d.]+)"|d="M([-\d.]+),([-\d.]+)', drawn.marks)
+    assert len(marks) == len(counts)
+    for circle_x, circle_y, x, y in marks:
+        assert 0 <= float(circle_x or x) <= charts.FUNNEL_WIDTH
+        assert 0 <= float(circle_y or y) <= charts.FUNNEL_HEIGHT
+    assert 1 <= len(drawn.values) <= 12 and 2 <= len(drawn.counts) <= 12
