@@ -160,8 +160,12 @@ class Ledger:
 
 
 @acts("records.view")
-def overview(unit: Unit, place_id: str, month: str, period: Period = Period.COUNTED) -> list[Ledger]:
+def overview(
+    unit: Unit, place_id: str, month: str, period: Period = Period.COUNTED
+) -> list[Ledger]:
     """Every ledger at a place, by the groups of the layers.
+
+    Rows nobody without the right to see persons is shown are not counted for them either.
 
     Raises:
         DudaoError: PLACE_NOT_FOUND, MONTH_FORM.
