@@ -63,7 +63,7 @@ class Sight:
     """What somebody may see of a ledger at a place.
 
     Attributes:
-        columns: by canonical name, in the order declared.
+        columns: by canonical name: who, where, then in the order declared.
         left_out: by column, the codes whose rows are not shown.
         personal: whether the rows are of single persons or households.
         persons: whether they may be told who it is, masked; only ever where ``personal``.
@@ -173,12 +173,17 @@ def overview(
     place = unit.place(place_id, month_end(month))
     sights = [_sight(unit.actor, one, place) for one in record_datasets().values()]
     told = unit.ledgers(place, [_selection(one, month, period) for one in sights])
-    groups = list(dict.fromkeys(layer.group for layer in registry.layers().values()))
-    found = [
-        Ledger(sight.dataset, *_group(sight.dataset.id), rows, unit.loaded_at(latest))
+    found = {
+        sight.dataset.id: Ledger(
+            sight.dataset,
+            groups()[sight.dataset.id],
+            len(layers_of(sight.dataset.id)),
+            rows,
+            unit.loaded_at(latest),
+        )
         for sight, (_, rows, latest) in zip(sights, told, strict=True)
-    ]
-    return sorted(found, key=lambda one: groups.index(one.group))
+    }
+    return [found[name] for name in groups()]
 
 
 @acts("records.view")
@@ -300,11 +305,13 @@ def _names(unit: Unit, ids: Iterable[str], on: date) -> dict[str, tuple[str, str
 
 
 def _sight(actor: Actor, dataset: Dataset, place: Place) -> Sight:
-    declared = {
+    columns = {
         PERSON if one.kind == "id_number" else name: one
         for name, one in dataset.columns.items()
         if name not in WRITTEN_NAMES
     }
+    # Who and where come first.
+    declared = {name: columns[name] for name in (PERSON, "place_id") if name in columns} | columns
     personal = bool(PERSONAL & set(dataset.canonical_key))
     if not personal:
         return Sight(dataset, place, declared, {}, False, False)
@@ -388,11 +395,17 @@ def leaving(seen: Sight) -> tuple[str, ...]:
 
 
 @cache
-def _group(dataset_id: str) -> tuple[str, int]:
-    """The group most layers counted from a ledger are in, and how many those are in all."""
-    counted = [layer.group for layer in layers_of(dataset_id)]
-    ((group, _),) = Counter(counted).most_common(1) or [(OTHERS, 0)]
-    return group, len(counted)
+def groups() -> Mapping[str, str]:
+    """The ledgers in the order of the layers' groups, each with its own.
+
+    That is the group most layers counted from it are in.
+    """
+    order = list(dict.fromkeys(layer.group for layer in registry.layers().values()))
+    found = {}
+    for name in record_datasets():
+        counted = Counter(layer.group for layer in layers_of(name))
+        found[name] = max(order, key=lambda group: counted[group]) if counted else OTHERS
+    return dict(sorted(found.items(), key=lambda one: order.index(one[1])))
 
 
 def layers_of(dataset_id: str) -> list[Layer]:

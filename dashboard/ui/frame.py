@@ -59,7 +59,7 @@ def sidebar_head(here: str, actor: Actor) -> None:
 
 def _view_of(name: str) -> dict[str, str]:
     """The query of a link: views open where they were left, every page in the chosen language."""
-    left = state.left() if name in ("map", "indicators") else None
+    left = state.left() if name in ("map", "indicators", "ledgers") else None
     if left is not None:
         return left.params()
     chosen, default = texts.language(), caches.settings().lang
