@@ -483,7 +483,8 @@ def _filters(opened: Opened, seen: Sight, filters: tuple[Filter, ...]) -> None:
     if asked:
         with st.container(key="ledger-used", horizontal=True, vertical_alignment="center"):
             used = _("；").join(_used(seen.columns[name], one) for name, one in asked.items())
-            st.html(blocks.render("data_note.html", words=_("已筛选 {used}").format(used=used)))
+            words = _("已筛选 {used}").format(used=used)
+            st.html(blocks.render("data_note.html", words=words), width="content")
             st.button(
                 _("清除筛选"),
                 key="ledger-clear",

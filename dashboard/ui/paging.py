@@ -37,5 +37,5 @@ def show(key: str, count: int, turned: Callable[[int], None] | None = None) -> N
         words = _("第 {number} 页，共 {count} 页").format(
             number=format.number(at + 1), count=format.number(count)
         )
-        st.html(blocks.render("data_note.html", words=words))
+        st.html(blocks.render("data_note.html", words=words), width="content")
         st.button(_("下一页"), key=f"{key}-on", disabled=at + 1 >= count, on_click=turn, args=(1,))
