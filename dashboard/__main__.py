@@ -31,6 +31,7 @@ from dashboard.cli.common import (
     settings,
 )
 from dashboard.cli.erase import erase
+from dashboard.cli.ledger import ledger
 from dashboard.cli.quality import quality
 from dashboard.cli.rank import rank
 from dashboard.cli.verify import verify
@@ -60,6 +61,7 @@ app.command()(erase)
 app.command()(rank)
 app.command()(verify)
 app.command()(quality)
+app.command()(ledger)
 for command in (durability.backup, durability.restore, durability.check, durability.undo):
     app.command()(command)
 

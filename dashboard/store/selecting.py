@@ -49,7 +49,9 @@ def _fits(rows: ir.Table, wanted: Filter) -> ir.BooleanValue:
 
 def ordered(rows: ir.Table, wanted: Selection, key: Sequence[str]) -> ir.Table:
     """The rows of the page, in an order that is the same whenever it is asked for."""
-    first = [rows[wanted.sort].desc() if wanted.descending else rows[wanted.sort].asc()]
-    rest = [rows[name].asc() for name in (*key, "county", "place_id") if name != wanted.sort]
-    by = [*first, *rest] if wanted.sort else rest
+    names = dict.fromkeys([*key, "county", "place_id"])
+    by = [rows[name].asc() for name in names if name != wanted.sort]
+    if wanted.sort:
+        first = rows[wanted.sort]
+        by.insert(0, first.desc() if wanted.descending else first.asc())
     return rows.order_by(by).limit(wanted.limit, offset=wanted.offset)
