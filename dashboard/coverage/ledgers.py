@@ -66,7 +66,7 @@ class Sight:
         columns: by canonical name: who, where, then in the order declared.
         left_out: by column, the codes whose rows are not shown.
         personal: whether the rows are of single persons or households.
-        persons: whether they may be told who it is, masked; only ever where ``personal``.
+        right: whether they may see single persons at the place at all.
     """
 
     dataset: Dataset
@@ -74,7 +74,12 @@ class Sight:
     columns: Mapping[str, Column]
     left_out: Mapping[str, frozenset[str]]
     personal: bool
-    persons: bool
+    right: bool
+
+    @property
+    def persons(self) -> bool:
+        """Whether the rows tell who it is, masked."""
+        return self.personal and self.right
 
     @property
     def filtered(self) -> Mapping[str, Column]:
@@ -313,15 +318,16 @@ def _sight(actor: Actor, dataset: Dataset, place: Place) -> Sight:
     # Who and where come first.
     declared = {name: columns[name] for name in (PERSON, "place_id") if name in columns} | columns
     personal = bool(PERSONAL & set(dataset.canonical_key))
+    right = actor.scope("records.persons").covers(place.path)
     if not personal:
-        return Sight(dataset, place, declared, {}, False, False)
-    if actor.scope("records.persons").covers(place.path):
+        return Sight(dataset, place, declared, {}, personal, right)
+    if right:
         never = {
             name: _measures_below(Level.CITY)
             for name, one in declared.items()
             if one.kind == "measure"
         }
-        return Sight(dataset, place, declared, never, True, True)
+        return Sight(dataset, place, declared, never, personal, right)
     flags, codes = _telling()[dataset.id]
     open_to_all = {
         name: one
@@ -329,7 +335,7 @@ def _sight(actor: Actor, dataset: Dataset, place: Place) -> Sight:
         if name not in PERSONAL | flags | {"died"} and one.kind != "text"
     }
     codes = {name: found for name, found in codes.items() if name in open_to_all}
-    return Sight(dataset, place, open_to_all, codes, True, False)
+    return Sight(dataset, place, open_to_all, codes, personal, right)
 
 
 @cache
@@ -387,10 +393,10 @@ def leaving(seen: Sight) -> tuple[str, ...]:
     Without the right to see persons a file holds nothing that counts persons or households: small
     counts are left out of exports, and here nobody can tell which are safe.
     """
-    if seen.personal and not seen.persons:
+    if seen.personal and not seen.right:
         return ()
     return tuple(
-        name for name, one in seen.columns.items() if seen.persons or one.unit not in PERSONAL_UNITS
+        name for name, one in seen.columns.items() if seen.right or one.unit not in PERSONAL_UNITS
     )
 
 

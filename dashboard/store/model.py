@@ -281,7 +281,7 @@ class Filter:
         flag: of a flag; one that says nothing is not set.
         among: of a choice, the codes it may be; of choices, those of which it must have one.
         without: the codes it must not be; a row that says nothing has none.
-        low, high: inclusive bounds of a number or a date.
+        low, high: inclusive bounds of a number, a date or a month.
         text: part of a text or code, in any case.
     """
 
@@ -289,8 +289,8 @@ class Filter:
     flag: bool | None = None
     among: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
-    low: float | date | None = None
-    high: float | date | None = None
+    low: float | date | str | None = None
+    high: float | date | str | None = None
     text: str = ""
 
 

@@ -309,7 +309,7 @@ def overview_markup(told: list[Ledger], place: Place, opened: Opened) -> str:
             }
             for one in told
         ],
-        none=_("这里还没有台账数据。请数据员在“数据”页上传台账文件，或选择其他地区、月份。")
+        empty=_("这里还没有台账数据。请数据员在“数据”页上传台账文件，或选择其他地区、月份。")
         if not any(one.rows for one in told)
         else "",
     )
