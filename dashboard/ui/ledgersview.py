@@ -507,12 +507,19 @@ def _used(column: Column, wanted: Filter) -> str:
     elif wanted.among:
         said = _("、").join(datawords.code_title(column, code) for code in wanted.among)
     else:
-        ends = (
-            "" if one is None else _words(column, one) if isinstance(one, float) else str(one)
-            for one in (wanted.low, wanted.high)
-        )
-        said = _("{low} 至 {high}").format(**dict(zip(("low", "high"), ends, strict=True)))
+        said = _range(column, wanted)
     return _("{title}：{said}").format(title=datawords.field_title(column), said=said)
+
+
+def _range(column: Column, wanted: Filter) -> str:
+    low, high = (
+        one if isinstance(one, str) else _words(column, one) for one in (wanted.low, wanted.high)
+    )
+    if wanted.high is None:
+        return _("{low} 起").format(low=low)
+    if wanted.low is None:
+        return _("{high} 止").format(high=high)
+    return _("{low} 至 {high}").format(low=low, high=high)
 
 
 def _filter(opened: Opened, seen: Sight, name: str, column: Column, asked: Filter | None) -> None:
