@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -35,7 +35,7 @@ Pattern = dict[str, Shown]
 """What may be shown, by place; places shown whole are not listed."""
 
 _left_out: Memory[frozenset[str]] = Memory(256)
-_exported: Memory[dict[str, Pattern]] = Memory(32)
+_exported: Memory[dict[str, Pattern]] = Memory(256)
 
 _RULES = b"rules"
 _PLACES = pa.list_(pa.string())
@@ -248,16 +248,23 @@ def of_export(whole: Snapshots, snapshot: Snapshot, layer: Layer, least: int) ->
     return found
 
 
-def of_exports(whole: Snapshots, snapshot: Snapshot, least: int) -> Mapping[str, Pattern]:
-    """``of_export`` of every layer of a month at once, remembered.
+def of_exports(
+    whole: Snapshots, snapshot: Snapshot, least: int, places: Collection[str]
+) -> Mapping[str, Pattern]:
+    """``of_export`` of every layer of a month at once, of some places, remembered.
 
     Raises:
         SystemProblem: FIGURES_INCONSISTENT.
     """
-    return _exported.get((snapshot.file, least), lambda: _exports_of_month(whole, snapshot, least))
+    wanted = frozenset(places)
+    return _exported.get(
+        (snapshot.file, least, wanted), lambda: _exports_of_month(whole, snapshot, least, wanted)
+    )
 
 
-def _exports_of_month(whole: Snapshots, snapshot: Snapshot, least: int) -> dict[str, Pattern]:
+def _exports_of_month(
+    whole: Snapshots, snapshot: Snapshot, least: int, places: frozenset[str]
+) -> dict[str, Pattern]:
     layers = list(registry.layers().values())
     many = whole.rows(snapshot) > _ROWS_AT_ONCE
     found: dict[str, Pattern] = {one.id: {} for one in layers}
@@ -267,6 +274,7 @@ def _exports_of_month(whole: Snapshots, snapshot: Snapshot, least: int) -> dict[
             alone = {one.id: _alone(frames, snapshot.month, one, least) for one in lot}
             for one in lot:
                 joined = _joint([(other, alone[other.id]) for other in together(one, lot)])
-                for place_id, shown in joined.items():
-                    found[one.id][place_id] = max(found[one.id].get(place_id, Shown.ALL), shown)
+                for place_id in places & joined.keys():
+                    known = found[one.id].get(place_id, Shown.ALL)
+                    found[one.id][place_id] = max(known, joined[place_id])
     return found

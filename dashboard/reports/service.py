@@ -125,13 +125,17 @@ def indicator_table(
         found = {one.layer.id: one for one in coverage.indicators(unit, place_id, month, months)}
         snapshots = [unit.snapshot(one) for one in months]
     threshold = LEAVING if leaving else INSIDE
+    below = {name: coverage.table_of(scene, one.layer) for name, one in found.items()}
+    places = {cell.place.id for table in below.values() for cell in table.cells} | {place_id}
     seen = indicators.Overview(
         place=scene.place,
         version=scene.version,
         found=found,
-        below={name: coverage.table_of(scene, one.layer) for name, one in found.items()},
+        below=below,
         months=months,
-        patterns=[disclosure.of_exports(store.snapshots, one, threshold) for one in snapshots],
+        patterns=[
+            disclosure.of_exports(store.snapshots, one, threshold, places) for one in snapshots
+        ],
     )
     sheet = indicators.sheet(
         seen, systems(), threshold=threshold, leaving=leaving, by=_name(actor), at=local_now()
