@@ -368,6 +368,8 @@ def _notes(seen: Sight) -> list[str]:
     """What is not shown, and why."""
     if not seen.personal:
         return []
+    if seen.persons and PERSON not in seen.columns:
+        return [_("本台账逐户列出；打开已记入审计。")]
     if seen.persons:
         return [_("姓名和身份证号已脱敏，未在人员名册登记的显示“—”；打开本台账已记入审计。")]
     return [_("您只能看到序号，看不到是谁；涉及疾病的列和记录不列出，也不能导出。")]

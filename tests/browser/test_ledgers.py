@@ -43,8 +43,8 @@ def test_it_fits_the_width_and_the_finger(open_screen: OpenScreen, address: str)
     page = screen.page
     page.goto(f"{address}/ledgers?place={TOWNSHIP}&month=2026-10&ledger=households")
     expect(page.locator(".dd-ledger tbody tr")).to_have_count(50)
-    page.locator("[data-testid=stExpander] summary").first.click()
-    page.wait_for_timeout(500)
     screen.picture("19-ledgers-phone")
-    assert page.evaluate("document.documentElement.scrollWidth") == 390
     assert page.evaluate(TOO_SMALL) == []
+    page.locator("[data-testid=stExpander] summary").first.click()
+    expect(page.get_by_label("健康APP")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
