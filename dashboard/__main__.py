@@ -33,6 +33,7 @@ from dashboard.cli.common import (
 from dashboard.cli.erase import erase
 from dashboard.cli.forecast import forecast
 from dashboard.cli.funnel import funnel
+from dashboard.cli.ledger import ledger
 from dashboard.cli.quality import quality
 from dashboard.cli.rank import rank
 from dashboard.cli.verify import verify
@@ -64,6 +65,7 @@ app.command()(forecast)
 app.command()(funnel)
 app.command()(verify)
 app.command()(quality)
+app.command()(ledger)
 for command in (durability.backup, durability.restore, durability.check, durability.undo):
     app.command()(command)
 

@@ -91,6 +91,8 @@ _ROWS = (
     Action("data.batches", "查看导入记录", _LOADERS | {Role.REVIEWER}, audited=False),
     Action("data.publish", "重新汇总", _ADMIN, everywhere=True),
     Action("data.demonstrate", "准备演示数据", _ADMIN, everywhere=True),
+    Action("records.view", "查看台账", _ALL, audited=False),
+    Action("records.persons", "查看涉及个人的台账(脱敏)", _FIELD, person=True),
     Action("persons.view", "查看人员名单(脱敏)", _FIELD, audited=False, person=True),
     Action("persons.reveal", "查看人员完整信息", _FIELD, person=True),
     Action("persons.trace", "查看个人数据路径", _WATCH, person=True),

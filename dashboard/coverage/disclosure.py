@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -35,6 +35,7 @@ Pattern = dict[str, Shown]
 """What may be shown, by place; places shown whole are not listed."""
 
 _left_out: Memory[frozenset[str]] = Memory(256)
+_exported: Memory[dict[str, Pattern]] = Memory(256)
 
 _RULES = b"rules"
 _PLACES = pa.list_(pa.string())
@@ -86,7 +87,11 @@ def pattern(
     Raises:
         SystemProblem: FIGURES_INCONSISTENT, the stored sums do not add up.
     """
-    found = [(layer, _alone(frames, month, layer, threshold)) for layer in layers]
+    return _joint([(layer, _alone(frames, month, layer, threshold)) for layer in layers])
+
+
+def _joint(found: Sequence[tuple[Layer, Pattern | None]]) -> Pattern:
+    """What is left out of the first of some layers, of what is left out of each by itself."""
     known = [(layer, one) for layer, one in found if one is not None]
     if len(known) < 2:
         return found[0][1] or {}
@@ -97,7 +102,7 @@ def pattern(
             whole_too = not alike or layer.is_count or shown is Shown.NOTHING
             least = Shown.NOTHING if whole_too else Shown.DENOMINATOR
             joint[place_id] = max(joint.get(place_id, Shown.ALL), least)
-    if layers[0].is_count:
+    if found[0][0].is_count:
         return {place_id: shown for place_id, shown in joint.items() if shown is Shown.NOTHING}
     return joint
 
@@ -112,13 +117,16 @@ def _alone(
     rows = frames[_pair(layer)]
     if rows["denominator"].isna().all():
         return None
+    top, bottom = (rows[name].to_numpy(np.float64) for name in ("numerator", "denominator"))
     try:
         found = suppress.suppress(
             suppress.parents(rows["place_id"], rows["parent_id"]),
-            rows["numerator"].to_numpy(np.float64),
-            rows["denominator"].to_numpy(np.float64),
+            top,
+            bottom,
             threshold,
-            share=is_share(layer),
+            # Records may hold more of a part than of its whole (a plan without an examination):
+            # then neither is a part of the other, and what remains counts nobody.
+            share=is_share(layer) and not bool((top > bottom).any()),
             personal=personal,
         )
     except ValueError as error:
@@ -206,10 +214,7 @@ def _of_month(
     whole: Snapshots, snapshot: Snapshot, protected: Sequence[Layer]
 ) -> dict[str, set[str]]:
     """Reads the file once, or where that takes much memory once for each group of layers."""
-    groups: list[list[Layer]] = []
-    for one in protected:
-        if not any(one in group for group in groups):
-            groups.append(together(one, protected))
+    groups = _groups(protected)
     many = whole.rows(snapshot) > _ROWS_AT_ONCE
     found: dict[str, set[str]] = {one.id: set() for one in protected}
     for source in whole.sources(snapshot):
@@ -218,6 +223,14 @@ def _of_month(
             for one in lot:
                 found[one.id] |= pattern(frames, snapshot.month, together(one, lot), INSIDE).keys()
     return found
+
+
+def _groups(layers: Sequence[Layer]) -> list[list[Layer]]:
+    groups: list[list[Layer]] = []
+    for one in layers:
+        if not any(one in group for group in groups):
+            groups.append(together(one, layers))
+    return groups
 
 
 def of_export(whole: Snapshots, snapshot: Snapshot, layer: Layer, least: int) -> Pattern:
@@ -232,4 +245,36 @@ def of_export(whole: Snapshots, snapshot: Snapshot, layer: Layer, least: int) ->
         frames = whole.wholes(snapshot, source, [_pair(one) for one in layers])
         for place_id, shown in pattern(frames, snapshot.month, layers, least).items():
             found[place_id] = max(found.get(place_id, Shown.ALL), shown)
+    return found
+
+
+def of_exports(
+    whole: Snapshots, snapshot: Snapshot, least: int, places: Collection[str]
+) -> Mapping[str, Pattern]:
+    """``of_export`` of every layer of a month at once, of some places, remembered.
+
+    Raises:
+        SystemProblem: FIGURES_INCONSISTENT.
+    """
+    wanted = frozenset(places)
+    return _exported.get(
+        (snapshot.file, least, wanted), lambda: _exports_of_month(whole, snapshot, least, wanted)
+    )
+
+
+def _exports_of_month(
+    whole: Snapshots, snapshot: Snapshot, least: int, places: frozenset[str]
+) -> dict[str, Pattern]:
+    layers = list(registry.layers().values())
+    many = whole.rows(snapshot) > _ROWS_AT_ONCE
+    found: dict[str, Pattern] = {one.id: {} for one in layers}
+    for source in whole.sources(snapshot):
+        for lot in _groups(layers) if many else [layers]:
+            frames = whole.wholes(snapshot, source, [_pair(one) for one in lot])
+            alone = {one.id: _alone(frames, snapshot.month, one, least) for one in lot}
+            for one in lot:
+                joined = _joint([(other, alone[other.id]) for other in together(one, lot)])
+                for place_id in places & joined.keys():
+                    known = found[one.id].get(place_id, Shown.ALL)
+                    found[one.id][place_id] = max(known, joined[place_id])
     return found

@@ -67,6 +67,9 @@ def build(
     planned = undisturbed.groupby("place_id")["planned_village_clinics"].last()
     clinics = institutions(listed, planned, _seats(outlines), seed)
 
+    registered = persons(listed, seed)
+    numbers = dict(zip(registered["place_id"], registered["id_number"], strict=True))
+
     drawn = places.geometry.notna()
     return DemoFiles(
         directory=directory,
@@ -87,10 +90,10 @@ def build(
             documents.reported(listed["id"]), directory / "document_figures.csv"
         ),
         targets=_write_table(targets(listed), directory / "targets.csv"),
-        persons=_write_csv(persons(listed, seed), directory / "persons.csv"),
+        persons=_write_csv(registered, directory / "persons.csv"),
         records=tuple(
             (dataset, _write_csv(rows, directory / f"{dataset}.csv"))
-            for dataset, rows in records(figures, span, seed).items()
+            for dataset, rows in records(figures, span, seed, numbers).items()
         ),
         troubles=planted(set(listed["id"]), set(clinics["id"])),
     )

@@ -7,7 +7,7 @@ contracts that the records do not hold, and the field sample finds it out.
 from __future__ import annotations
 
 import calendar
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -30,12 +30,15 @@ _TIERS = (("县级", 2, 0.6), ("乡级", 4, 0.75), ("村级", 6, 0.85))
 Row = dict[str, Any]
 
 
-def records(figures: pd.DataFrame, span: tuple[str, ...], seed: int) -> dict[str, pd.DataFrame]:
+def records(
+    figures: pd.DataFrame, span: tuple[str, ...], seed: int, registered: Mapping[str, str]
+) -> dict[str, pd.DataFrame]:
     """The rows of each file by dataset, Chinese headings; empty where the township is not there.
 
     Args:
         figures: wide, as the villages report them, with ``place_id, month``.
         span: the months, ascending; records begin in January of the last one's year.
+        registered: by village the identity number of somebody in the register of persons.
     """
     last = figures[(figures["month"] == span[-1]) & figures["place_id"].str.startswith(TOWNSHIP)]
     last = last[last["place_id"].str[9:] != "000"].dropna(
@@ -48,12 +51,20 @@ def records(figures: pd.DataFrame, span: tuple[str, ...], seed: int) -> dict[str
         last["place_id"], last["registered_persons"], last["contracted_persons"], strict=True
     )
     for place_id, persons, contracted in listed:
-        _village(found, place_id, int(persons), int(contracted), span[-1], seed)
+        _village(
+            found, place_id, int(persons), int(contracted), span[-1], seed, registered.get(place_id)
+        )
     return {name: pd.DataFrame(rows) for name, rows in found.items() if rows}
 
 
 def _village(
-    found: dict[str, list[Row]], place_id: str, persons: int, contracted: int, month: str, seed: int
+    found: dict[str, list[Row]],
+    place_id: str,
+    persons: int,
+    contracted: int,
+    month: str,
+    seed: int,
+    registered: str | None,
 ) -> None:
     draw = stream(seed, place_id, "records")
     year = month[:4]
@@ -64,6 +75,8 @@ def _village(
             _number(place_id, number, draw),
             f"{place_id}-{number // _HOUSEHOLD:02d}",
         )
+        if number == 0 and registered is not None:
+            person = registered
         at = {"村代码": place_id}
         ill = draw.random() < 0.4
         found["residents"].append(

@@ -63,11 +63,17 @@ class Column:
     Attributes:
         decimals: None for text, else how many decimals its numbers show.
         width: in characters of half width; 0: as wide as its contents, within reason.
+        whole: numbers of several kinds stand in it: a whole one shows no decimals.
     """
 
     title: str
     decimals: int | None = None
     width: int = 0
+    whole: bool = False
+
+    def places(self, value: float) -> int:
+        """How many decimals a number shows."""
+        return 0 if self.whole and value == round(value) else self.decimals or 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +119,7 @@ class Sheet:
             if isinstance(value, str):
                 needed.append(max(map(half_widths, value.splitlines() or [""])))
             elif value is not None:
-                needed.append(len(f"{value:,.{column.decimals or 0}f}"))
+                needed.append(len(f"{value:,.{column.places(value)}f}"))
         return min(_WIDEST, max(_NARROWEST, *needed)) + 2
 
 

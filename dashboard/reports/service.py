@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from dashboard.access import Actor, Kind, acts, check
-from dashboard.coverage import disclosure
+from dashboard.coverage import disclosure, ledgers, targets
 from dashboard.coverage import service as coverage
+from dashboard.coverage.ledgers import MOST_A_PAGE, Query
 from dashboard.coverage.model import View
+from dashboard.coverage.systems import systems
 from dashboard.privacy.suppress import INSIDE, LEAVING
-from dashboard.reports import problems, sources, tables
+from dashboard.reports import indicators, problems, sources, tables
+from dashboard.reports import ledgers as ledger_sheets
 from dashboard.reports.files import export
 from dashboard.reports.model import Export, Format, local_now
 from dashboard.reports.problems import RejectedRow
 from dashboard.reports.sources import SourceRow
 from dashboard.store import Store
+from geodata.errors import DudaoError
 from loaders.model import Issue
 
 
@@ -104,6 +109,123 @@ def source_table(
         "figures.export",
         subject=sources.TITLE,
         details={"format": format, "rows": len(rows), "filtered": filtered},
+    )
+    return made
+
+
+TREND_MONTHS = 12
+
+
+@acts("figures.export")
+def indicator_table(
+    store: Store,
+    actor: Actor,
+    place_id: str,
+    month: str,
+    *,
+    leaving: bool,
+    format: str,
+    version: int | None = None,
+) -> Export:
+    """Every system of a place in a month as a file, with twelve months of trend.
+
+    What is left out is decided as for ``children_table``, for each month of the trend too. The
+    export is audited before it is handed out.
+
+    Args:
+        version: of the month, where an earlier one is wanted.
+
+    Raises:
+        NotAllowed: the actor may export nowhere.
+        DudaoError: FORMAT_UNKNOWN; MONTH_NOT_FOUND, VERSION_NOT_FOUND; PLACE_NOT_FOUND, no such place where the actor
+            may export.
+        SystemProblem: FIGURES_INCONSISTENT, the stored sums do not add up.
+    """
+    wanted = Format.parse(format)
+    with store.unit(actor, "figures.export") as unit:
+        if version is not None:
+            unit.look_at(month, version)
+        scene = coverage.scene(unit, place_id, month)
+        wants = targets.read(unit, [scene.place], month)
+        months = [one for one in unit.months() if one <= month][-TREND_MONTHS:]
+        found = {one.layer.id: one for one in coverage.indicators(unit, place_id, month, months)}
+        snapshots = [unit.snapshot(one) for one in months]
+    threshold = LEAVING if leaving else INSIDE
+    below = {name: coverage.table_of(scene, one.layer) for name, one in found.items()}
+    places = {cell.place.id for table in below.values() for cell in table.cells} | {place_id}
+    seen = indicators.Overview(
+        place=scene.place,
+        version=scene.version,
+        targets=wants,
+        found=found,
+        below=below,
+        months=months,
+        patterns=[
+            disclosure.of_exports(store.snapshots, one, threshold, places) for one in snapshots
+        ],
+    )
+    sheet = indicators.sheet(
+        seen, systems(), threshold=threshold, leaving=leaving, by=_name(actor), at=local_now()
+    )
+    made = export([sheet], (scene.place.name, "各项指标", month), wanted)
+    store.record(
+        actor,
+        "figures.export",
+        at=scene.place.id,
+        details={
+            "month": month,
+            "version": scene.version,
+            "format": wanted.value,
+            "leaving": leaving,
+            "threshold": threshold,
+            "rows": len(sheet.rows),
+            "left_out": tables.left_out(sheet),
+        },
+    )
+    return made
+
+
+@acts("figures.export")
+def ledger_table(store: Store, actor: Actor, query: Query, *, format: str) -> Export:
+    """All rows of a ledger that a query finds, as a file; audited before it is handed out.
+
+    Raises:
+        NotAllowed: the actor may export nowhere.
+        DudaoError: FORMAT_UNKNOWN; as ``ledgers.read``, the place being one where the actor may
+            export; LEDGER_NOT_EXPORTED, the rows are of single persons and the actor may not see
+            who they are; TOO_MANY_ROWS.
+    """
+    wanted = Format.parse(format)
+    with store.unit(actor, "figures.export") as unit:
+        seen = ledgers.sight(unit, query.dataset, query.place_id, query.month)
+    if not ledgers.leaving(seen):
+        raise DudaoError(
+            "LEDGER_NOT_EXPORTED",
+            f"“{seen.dataset.title}”逐条涉及个人，您没有导出的权限。",
+            "如确因工作需要，请由有权查看人员名单的人员导出。",
+        )
+    page = ledgers.read(store, actor, replace(query, page=1, size=MOST_A_PAGE))
+    if page.total > MOST_A_PAGE:
+        raise DudaoError(
+            "TOO_MANY_ROWS",
+            f"共 {page.total:,} 条，一次最多导出 {MOST_A_PAGE:,} 条。",
+            "请缩小地区、期间或增加筛选条件后再导出。",
+        )
+    sheet = ledger_sheets.sheet(page, by=_name(actor), at=local_now())
+    made = export([sheet], (seen.place.name, seen.dataset.title, query.month), wanted)
+    store.record(
+        actor,
+        "figures.export",
+        at=seen.place.id,
+        subject=seen.dataset.id,
+        details={
+            "dataset": seen.dataset.id,
+            "month": query.month,
+            "period": query.period.value,
+            "columns": sorted(one.column for one in query.filters),
+            "format": wanted.value,
+            "rows": len(sheet.rows),
+        },
     )
     return made
 

@@ -148,7 +148,8 @@ class _Cells:
 
     def cell(self, column: Column, value: Cell, *, total: bool, marked: bool) -> XlsxCell:
         """A cell of the table."""
-        number = "#,##0" + (f".{'0' * column.decimals}" if column.decimals else "")
+        places = column.places(value) if isinstance(value, int | float) else 0
+        number = "#,##0" + (f".{'0' * places}" if places else "")
         look = _Look(
             _BOLD if total else _PLAIN,
             _MARK_FILL if marked else _TOTAL_FILL if total else None,
@@ -236,4 +237,5 @@ def _csv_rows(sheet: Sheet) -> Iterator[Iterable[Cell]]:
 def _number(column: Column, value: float | None) -> Cell:
     if value is None:
         return ""
-    return round(value, column.decimals) if column.decimals else round(value)
+    places = column.places(value)
+    return round(value, places) if places else round(value)

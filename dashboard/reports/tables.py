@@ -18,7 +18,7 @@ from loaders.registry import Measure, measures
 HIDDEN = "*"
 """Stands for a count left out, be it small itself or left out for the sake of a small one."""
 
-_STATUS = {
+STATUS = {
     Status.OK: "",
     Status.NO_DATA: "无数据",
     Status.NOT_APPLICABLE: "不适用",
@@ -78,7 +78,7 @@ def children(
         _row(cell, layer, disclosure, rank, cell.place.name)
         for cell, rank in zip([*listed, *others], ranks, strict=True)
     ]
-    title = f"{table.place.name} {layer.title} {_month(table.view.month)}"
+    title = f"{table.place.name} {layer.title} {month_words(table.view.month)}"
     source = "" if table.view.source is Source.REPORTED else f"；来源：{SOURCES[table.view.source]}"
     wanted = table.own.target
     target = "" if wanted is None else f"；目标 {wanted.value:g}{layer.unit}"
@@ -88,7 +88,7 @@ def children(
         rows=rows,
         notes=(
             f"地区：{table.place.name}({table.place.id})；图层：{layer.title}{target}；"
-            f"月份：{_month(table.view.month)}(第 {table.version} 版汇总){source}",
+            f"月份：{month_words(table.view.month)}(第 {table.version} 版汇总){source}",
             f"导出人：{by}；导出时间：{at:%Y-%m-%d %H:%M}",
             rule(disclosure.threshold, leaving),
             layer.help,
@@ -145,7 +145,7 @@ def _row(
         counts = (HIDDEN, cell.denominator, HIDDEN)
     else:
         counts = (HIDDEN, HIDDEN, HIDDEN)
-    notes = [_STATUS[cell.status]]
+    notes = [STATUS[cell.status]]
     if cell.disagrees:
         notes.append("本级填报与下级合计不一致")
     if not cell.has_boundary:
@@ -178,6 +178,7 @@ def _whole(measure: Measure) -> int:
     return 0 if measure.integer else 2
 
 
-def _month(month: str) -> str:
+def month_words(month: str) -> str:
+    """``2026年10月``."""
     year, number = month.split("-")
     return f"{year}年{int(number)}月"

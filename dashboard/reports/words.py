@@ -100,4 +100,4 @@ def _table(table: Table, sheet: Sheet, room: int) -> None:
 def _written(column: Column, value: Cell) -> str:
     if value is None:
         return ""
-    return value if isinstance(value, str) else f"{value:,.{column.decimals or 0}f}"
+    return value if isinstance(value, str) else f"{value:,.{column.places(value)}f}"

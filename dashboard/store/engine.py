@@ -21,9 +21,9 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 from ibis import _
 
-from dashboard.store import counting
+from dashboard.store import counting, selecting
 from dashboard.store.facts import SCHEMA
-from dashboard.store.model import FIGURE_KEY, Pair
+from dashboard.store.model import FIGURE_KEY, Pair, Selection
 from dashboard.store.records import Pieces
 from loaders.registry import Dataset
 
@@ -284,6 +284,31 @@ class Engine:
         rows = self._current(dataset, pieces, committed)
         wanted = pa.table({column: pa.array(list(values), pieces.once.schema.field(column).type)})
         return self._connection.to_pyarrow(rows.semi_join(ibis.memtable(wanted), column))
+
+    def select(
+        self,
+        dataset: Dataset,
+        pieces: Pieces,
+        committed: Collection[int],
+        place_ids: Collection[str],
+        wanted: Selection,
+    ) -> tuple[pa.Table, int, int]:
+        """A page of the records that count at some places.
+
+        Returns:
+            The page in canonical columns, how many records are wanted in all, and the latest load
+            that brought one of them (0 for none).
+        """
+        here = pa.table({"place_id": pa.array(sorted(place_ids), pa.string())})
+        rows = self._current(dataset, pieces, committed).semi_join(ibis.memtable(here), "place_id")
+        rows = selecting.chosen(rows, wanted, dataset)
+        told = self._connection.to_pyarrow(rows.agg(total=_.count(), latest=_.batch.max()))
+        (found,) = told.to_pylist()
+        page = pieces.once.schema.empty_table()
+        if wanted.limit and found["total"] > wanted.offset:
+            listed = selecting.ordered(rows, wanted, dataset.canonical_key)
+            page = self._connection.to_pyarrow(listed.select(*dataset.canonical))
+        return page.select(list(dataset.canonical)), found["total"], found["latest"] or 0
 
     def changed_records(
         self, dataset: Dataset, incoming: pa.Table, pieces: Pieces, committed: Collection[int]

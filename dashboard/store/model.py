@@ -286,3 +286,47 @@ class Erasure:
     def ends(self) -> bool:
         """Whether it ends an earlier erasure."""
         return self.rows == 0
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What one column of a row must be; what is None or empty asks for nothing.
+
+    Attributes:
+        column: canonical.
+        flag: of a flag; one that says nothing is not set.
+        among: of a choice, the codes it may be; of choices, those of which it must have one.
+        without: the codes it must not be; a row that says nothing has none.
+        low, high: inclusive bounds of a number, a date or a month.
+        text: part of a text or code, in any case.
+    """
+
+    column: str
+    flag: bool | None = None
+    among: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+    low: float | date | str | None = None
+    high: float | date | str | None = None
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """A page of a ledger.
+
+    Attributes:
+        since, until: the first and the last month of the rows, ``YYYY-MM``; None: no limit.
+        in_force: only rows of a register that are in force on this day.
+        sort: column to order by; rows alike follow in the order of their keys.
+        offset, limit: of the page.
+    """
+
+    dataset: str
+    since: str | None = None
+    until: str | None = None
+    in_force: date | None = None
+    filters: tuple[Filter, ...] = ()
+    sort: str = ""
+    descending: bool = False
+    offset: int = 0
+    limit: int = 0

@@ -34,6 +34,7 @@ from dashboard.access import EVERYTHING, Actor, Kind, Scope
 from dashboard.store import database, images
 from dashboard.store.keys import PERSONS, Keys
 from dashboard.store.model import BatchState, Change, Person, PersonRow
+from dashboard.store.records import person_number
 from dashboard.store.tables import audit, batch, batch_before, erasure, meta, person, place
 from geodata.errors import DudaoError, SystemProblem
 from loaders.masking import mask_name, mask_phone
@@ -53,6 +54,7 @@ _PROLONG_AFTER_DAYS = 30
 """A register submitted again prolongs the time of keeping when it gains more than this."""
 
 _CHUNK = 1_000
+_RANGES = 200
 _MANY = 50_000
 
 
@@ -94,6 +96,24 @@ def page(
             .limit(limit)
         )
         return _masked(connection, connection.execute(statement).mappings()), int(total)
+
+
+def by_number(
+    connection: Connection, scope: Scope, numbers: Collection[int]
+) -> dict[int, PersonRow]:
+    """The persons held in a scope by the number they go by in records, masked."""
+    begins = sorted(f"{number % 2**64:016x}" for number in set(numbers))
+    home = select(place.c.id).where(within(scope))
+    found: dict[int, PersonRow] = {}
+    for start in range(0, len(begins), _RANGES):
+        ranges = [
+            and_(person.c.key >= begin, person.c.key < f"{begin}g")
+            for begin in begins[start : start + _RANGES]
+        ]
+        statement = select(person).where(or_(*ranges), person.c.place_id.in_(home))
+        for row in _masked(connection, connection.execute(statement).mappings()):
+            found[person_number(row.key)] = row
+    return found
 
 
 def find(connection: Connection, key: str) -> PersonRow | None:

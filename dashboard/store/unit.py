@@ -42,11 +42,14 @@ from dashboard.store.model import (
     Edition,
     Pair,
     PairValues,
+    PersonRow,
+    Selection,
     Shape,
     Siblings,
     Snapshot,
     month_end,
 )
+from dashboard.store.persons import by_number as persons_by_number
 from dashboard.store.pinyin import fold
 from dashboard.store.records import Records, person_number
 from dashboard.store.snapshots import Snapshots
@@ -605,6 +608,61 @@ class Unit:
         rows = rows.astype(empty.dtypes.to_dict())
         rows = rows[rows["place_id"].isin(self.known_ids(rows["place_id"]))]
         return rows.reset_index(drop=True)
+
+    def ledgers(
+        self, above: Place, wanted: Iterable[Selection]
+    ) -> list[tuple[pd.DataFrame, int, int]]:
+        """Pages of the records at or under a place.
+
+        A place that moved is found under each place it ever lay in. Only the counties and months
+        asked for are read, and of them only the columns it takes.
+
+        Returns:
+            For each selection the page in canonical columns, persons by number; how many rows there
+            are in all; the id of the latest load that brought one of them, 0 for none.
+        """
+        from dashboard.store.engine import Engine
+
+        committed = self.committed()
+        ids, counties = self._under(above)
+        found = []
+        with Engine() as engine:
+            for one in wanted:
+                declared = record_datasets()[one.dataset]
+                ledger = self._records.ledgers[one.dataset]
+                only: dict[str, Collection[str]] = {} if counties is None else {"county": counties}
+                if one.since is not None or one.until is not None:
+                    first, last = one.since or "", one.until or "9999-12"
+                    only["month"] = {month for month in ledger.months() if first <= month <= last}
+                pieces = ledger.pieces(committed, **only)
+                if ids and pieces.any:
+                    rows, total, latest = engine.select(declared, pieces, committed, ids, one)
+                else:
+                    rows, total, latest = pieces.once.schema.empty_table(), 0, 0
+                found.append((rows.select(list(declared.canonical)).to_pandas(), total, latest))
+        return found
+
+    def _under(self, above: Place) -> tuple[set[str], set[str] | None]:
+        """The ids at or under a place, and what their records' counties are among; None: any."""
+        under = select(place.c.id).where(_under(above.path), self._within())
+        ids = set(self._connection.execute(under).scalars())
+        if above.level < Level.COUNTY:
+            return ids, None
+        # A record stays in the county it was loaded to, wherever its place lies by now.
+        return ids, {part for path in self.paths(ids) for part in path.split("/")}
+
+    def persons(self, numbers: Collection[int]) -> dict[int, PersonRow]:
+        """Registered persons by the number they go by in records, masked.
+
+        Only those held where the actor may see persons.
+        """
+        scope = self.actor.scope("persons.view")
+        return persons_by_number(self._connection, scope, numbers)
+
+    def loaded_at(self, batch_id: int) -> str:
+        """When a load that counts ended, in UTC; empty for none."""
+        found = select(batch.c.finished).where(batch.c.id == batch_id)
+        return self._connection.execute(found).scalar() or ""
 
     def counties(self, place_ids: Iterable[str]) -> dict[str, str]:
         """The county of some places, as far as they may be seen; empty text for one above counties.

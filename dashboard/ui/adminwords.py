@@ -27,6 +27,8 @@ def action_name(action_id: str) -> str:
         "data.batches": _("查看导入记录"),
         "data.publish": _("重新汇总"),
         "data.demonstrate": _("准备演示数据"),
+        "records.view": _("查看台账"),
+        "records.persons": _("查看涉及个人的台账(脱敏)"),
         "persons.view": _("查看人员名单(脱敏)"),
         "persons.reveal": _("查看人员完整信息"),
         "persons.trace": _("查看个人数据路径"),
@@ -60,6 +62,7 @@ def group_name(group: str) -> str:
         "places": _("地图和区划"),
         "figures": _("数据导出"),
         "data": _("数据导入"),
+        "records": _("台账"),
         "persons": _("个人数据"),
         "accounts": _("账号和授权"),
         "sessions": _("登录会话"),
@@ -135,6 +138,8 @@ def detail_name(key: str) -> str:
         "proofs": _("证明"),
         "columns": _("列"),
         "sha256": _("校验值"),
+        "period": _("期间"),
+        "page": _("页"),
     }.get(key, key)
 
 

@@ -42,6 +42,29 @@ def column_title(dataset_id: str | None, name: str) -> str:
     return column.aliases[0]
 
 
+def field_title(column: registry.Column) -> str:
+    """What a column of a dataset is called."""
+    return _worded(column.id) if language() == "en" else (*column.aliases, column.id)[0]
+
+
+def code_title(column: registry.Column, code: str) -> str:
+    """What a code of a column stands for; the code itself where nothing is declared."""
+    if column.kind == "measure":
+        measure = registry.measures().get(code)
+        if measure is None:
+            return code
+        return measure.title_en if language() == "en" else measure.title
+    words = {} if column.list is None else registry.lists()[column.list].words
+    if code not in words:
+        return code
+    return _worded(code) if language() == "en" else words[code][0]
+
+
+def _worded(code: str) -> str:
+    """``breast_cancer`` as ``Breast cancer``."""
+    return code.replace("_", " ").capitalize()
+
+
 def severity_title(severity: Severity) -> str:
     """How grave an issue is."""
     return {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable, Sequence
 from functools import partial
 
 import streamlit as st
@@ -9,15 +10,19 @@ import streamlit as st
 from dashboard.access import Actor
 from dashboard.coverage.model import View
 from dashboard.reports import service
-from dashboard.reports.model import Format
+from dashboard.reports.model import Export, Format
 from dashboard.ui import blocks, caches, downloads, escape, session
 from dashboard.ui.texts import _
 from geodata.errors import DudaoError
 
 _OPEN = "export_open"
-"""Session entry: the view and version whose export was asked for."""
+"""Session entry: what the table shows whose export was asked for."""
 _MADE = "export_made"
-"""Session entry: what was made last: view, address, name; or the error."""
+"""Session entry: what was made last: address and name; or the error."""
+
+
+Make = Callable[[bool, str], Export]
+"""Makes the file: whether it leaves the county, and in which format."""
 
 
 def show(view: View, version: int | None, actor: Actor) -> None:
@@ -26,19 +31,46 @@ def show(view: View, version: int | None, actor: Actor) -> None:
     Args:
         version: of the month, where an earlier one is shown.
     """
+
+    def make(leaving: bool, chosen: str) -> Export:
+        return service.children_table(
+            caches.store(),
+            session.actor(),
+            view,
+            leaving=leaving,
+            format=chosen,
+            version=version,
+        )
+
+    offer((view, version), actor, make)
+
+
+def offer(
+    about: Hashable,
+    actor: Actor,
+    make: Make,
+    *,
+    leaves: bool = True,
+    formats: Sequence[Format] = tuple(Format),
+) -> None:
+    """The button that offers a table as a file, and once pressed the choices and the file.
+
+    Args:
+        about: what is on screen; once it is something else, the file is forgotten.
+        leaves: whether the file may also be made for use outside the county.
+    """
     if not actor.may("figures.export"):
         return
-    wanted = view, version
-    if st.session_state.get(_OPEN) != wanted:
+    if st.session_state.get(_OPEN) != about:
         st.button(
             _("导出表格"),
             key="export-open",
             icon=":material/download:",
-            on_click=partial(st.session_state.update, {_OPEN: wanted, _MADE: None}),
+            on_click=partial(st.session_state.update, {_OPEN: about, _MADE: None}),
         )
         return
     with st.container(key="export", border=True):
-        leaving = st.radio(
+        leaving = leaves and st.radio(
             _("用途"),
             (False, True),
             key="export-leaving",
@@ -48,24 +80,22 @@ def show(view: View, version: int | None, actor: Actor) -> None:
         )
         chosen = st.segmented_control(
             _("格式"),
-            [kind.value for kind in Format],
+            [kind.value for kind in formats],
             key="export-format",
             default=Format.XLSX.value,
             required=True,
             format_func={"xlsx": "Excel", "csv": "CSV", "docx": "Word"}.__getitem__,
         )
         with st.container(key="export-buttons", horizontal=True, gap="small"):
-            st.button(
-                _("生成文件"),
-                key="export-make",
-                type="primary",
-                on_click=partial(_make, view, version, leaving, chosen),
-            )
+            pressed = st.button(_("生成文件"), key="export-make", type="primary")
             st.button(
                 _("取消"),
                 key="export-close",
                 on_click=partial(st.session_state.update, {_OPEN: None}),
             )
+        if pressed:
+            with st.spinner(_("正在生成文件，数据多时需要十几秒……")):
+                _make(make, leaving, chosen)
         made = st.session_state.get(_MADE)
         if isinstance(made, DudaoError):
             st.error(f"{escape.markdown(made.message)}{escape.markdown(made.remedy)}")
@@ -74,13 +104,12 @@ def show(view: View, version: int | None, actor: Actor) -> None:
             st.html(blocks.render("download.html", href=address, name=name))
 
 
-def _make(view: View, version: int | None, leaving: bool, chosen: str) -> None:
-    who = session.current()
+def _make(make: Make, leaving: bool, chosen: str) -> None:
     try:
-        made = service.children_table(
-            caches.store(), who.actor, view, leaving=leaving, format=chosen, version=version
+        made = make(leaving, chosen)
+        address = downloads.offer(
+            session.current().session_id, made.name, made.media_type, made.body
         )
-        address = downloads.offer(who.session_id, made.name, made.media_type, made.body)
     except DudaoError as error:
         st.session_state[_MADE] = error
         return

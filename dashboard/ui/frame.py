@@ -61,17 +61,17 @@ def sidebar_head(here: str, actor: Actor) -> None:
 
 def _view_of(name: str) -> dict[str, str]:
     """The query of a link: views open where they were left, every page in the chosen language."""
-    left = state.left() if name in ("map", "indicators", "comparison") else None
+    left = state.left() if name in ("map", "indicators", "comparison", "ledgers") else None
     if left is not None:
         return (left if name == "comparison" else left.alone()).params()
     chosen, default = texts.language(), caches.settings().lang
     return {} if chosen == default else {"lang": chosen}
 
 
-def month_picker(address: Address, unit: Unit) -> None:
+def month_picker(address: Address, unit: Unit, *, versions: bool = True) -> None:
     """The month of the view, with the one before and after; a choice moves the page there.
 
-    A month that was corrected can be seen as it was.
+    A month that was corrected can be seen as it was, where the page's values have ``versions``.
     """
     months = unit.months()
     at = months.index(address.month)
@@ -99,7 +99,7 @@ def month_picker(address: Address, unit: Unit) -> None:
             disabled=at == len(months) - 1,
             on_click=partial(state.go, month=months[min(at + 1, len(months) - 1)]),
         )
-    kept = unit.editions(address.month)
+    kept = unit.editions(address.month) if versions else []
     if len(kept) > 1:
         made = {edition.version: edition.created for edition in kept}
         st.session_state["version"] = address.version or kept[0].version

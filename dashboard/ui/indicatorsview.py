@@ -5,17 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
+from urllib.parse import urlencode
 
 import streamlit as st
 
 from dashboard.coverage import pace, registry
+from dashboard.coverage.ledgers import ledgers_of
 from dashboard.coverage.model import Direction, Indicator
 from dashboard.coverage.pace import STANDINGS, Standing
+from dashboard.reports import service as reports
+from dashboard.reports.model import Export, Format
 from dashboard.store.unit import DEMONSTRATION, Unit
 from dashboard.ui import (
     blocks,
     caches,
     charts,
+    datawords,
+    exporting,
     format,
     frame,
     screens,
@@ -82,6 +88,29 @@ def _page(unit: Unit, address: Address) -> None:
         "indicators-page",
         caches.markup(unit, key, lambda: markup(shown, address, chosen, only)),
         follow=partial(st.session_state.__setitem__, _GO),
+    )
+    _export(address)
+
+
+def _export(address: Address) -> None:
+    """All systems of the place as a file, whatever the page is narrowed to."""
+
+    def make(leaving: bool, chosen: str) -> Export:
+        return reports.indicator_table(
+            caches.store(),
+            session.actor(),
+            address.place,
+            address.month,
+            leaving=leaving,
+            format=chosen,
+            version=address.version,
+        )
+
+    exporting.offer(
+        ("indicators", address.place, address.month, address.version),
+        session.actor(),
+        make,
+        formats=(Format.XLSX, Format.CSV),
     )
 
 
@@ -156,6 +185,10 @@ def _row(one: Indicator, address: Address) -> dict[str, Any]:
         "href": address.href(layer=layer.id),
         "compare": address.href(layer=layer.id, part=Part.RANK if wanted is None else Part.MISS),
         "title": layer_title(layer),
+        "ledgers": [
+            (datawords.dataset_title(name), f"{address.href()}&{urlencode({tomap.LEDGER: name})}")
+            for name in ledgers_of(layer)
+        ],
         "value": status_name(cell.status)
         if cell.value is None
         else format.value(layer, cell.value),

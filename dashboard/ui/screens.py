@@ -40,6 +40,7 @@ SCREENS = {
         Screen("map", "一张图", "map", ("places.view",)),
         Screen("indicators", "指标", "checklist", ("places.view",)),
         Screen("comparison", "比较", "leaderboard", ("places.view",)),
+        Screen("ledgers", "台账", "table_rows", ("records.view",)),
         Screen("sources", "源文件指标", "menu_book", ("places.view",)),
         Screen("data", "数据", "upload_file", ("data.check", "data.batches")),
         Screen(

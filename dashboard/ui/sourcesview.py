@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from urllib.parse import urlencode
 
 import pandas as pd
 import streamlit as st
 
 from dashboard.access import Actor
 from dashboard.coverage import registry
+from dashboard.coverage.ledgers import ledgers_of
 from dashboard.coverage.model import Layer
 from dashboard.coverage.plausibility import Flag
 from dashboard.coverage.systems import State, System, systems
@@ -23,6 +25,7 @@ from dashboard.store.unit import DEMONSTRATION, Unit
 from dashboard.ui import (
     blocks,
     caches,
+    datawords,
     downloads,
     escape,
     format,
@@ -246,6 +249,7 @@ def _row(system: System, seen: Seen | None) -> dict[str, object]:
         "quoted": _("原文 {count} 处").format(count=len(quotes)),
         "quotes": quotes,
         "layers": [_link(layer, seen) for layer in system.layers],
+        "ledgers": _ledgers(system, seen),
     }
 
 
@@ -276,6 +280,20 @@ def _quotes(system: System) -> list[dict[str, str]]:
 def _link(layer: Layer, seen: Seen | None) -> dict[str, str]:
     href, at = ("", "") if seen is None else seen.to(layer)
     return {"title": layer_title(layer), "href": href, "at": at}
+
+
+def _ledgers(system: System, seen: Seen | None) -> list[dict[str, str]]:
+    """The ledgers its layers are counted from, where there is data to open."""
+    if seen is None:
+        return []
+    found = dict.fromkeys(one for layer in system.layers for one in ledgers_of(layer))
+    return [
+        {
+            "title": datawords.dataset_title(one),
+            "href": f"{seen.here.href()}&{urlencode({tomap.LEDGER: one})}",
+        }
+        for one in found
+    ]
 
 
 # Taking it along

@@ -29,6 +29,9 @@ _KEY = "address"
 SEARCH = "search"
 """Key of the search box."""
 
+PAGE = "page"
+"""The page turned to in a list; another view begins at the first."""
+
 FIELDS = (
     "place", "layer", "month", "version", "site", "source", "show", "against", "beside", "lang",
     "part", "level", "by", "least",
@@ -409,6 +412,12 @@ def follow(href: str) -> None:
 
 
 def _write(params: dict[str, str]) -> None:
-    """One assignment, so one history entry; a search that was open has done its work."""
-    st.query_params.from_dict(params)
+    """One assignment, so one history entry; a search that was open has done its work.
+
+    What a page keeps in the address beside the view stays.
+    """
+    own = {
+        key: text for key, text in st.query_params.to_dict().items() if key not in (*FIELDS, PAGE)
+    }
+    st.query_params.from_dict({**params, **own})
     st.session_state[SEARCH] = ""

@@ -12,6 +12,7 @@ import pytest
 from dashboard.access import SYSTEM
 from dashboard.coverage import disclosure, registry, service
 from dashboard.coverage.model import Layer, Source, Status
+from dashboard.privacy.suppress import Shown
 from dashboard.store import Store
 from dashboard.store.commit import commit
 from dashboard.store.model import Change, Snapshot
@@ -144,3 +145,28 @@ def test_a_month_that_cannot_be_judged_holds_no_load_up(
     disclosure.prepare(store.snapshots, [published(store)])
     assert "各级合计不一致" in caplog.text
     assert not beside(store).exists()
+
+
+def test_a_part_that_exceeds_its_whole_in_the_records_is_no_share_and_can_be_judged(
+    store: Store,
+) -> None:
+    """A plan without an examination: its group of layers could not be exported at all."""
+    plans = registry.layer("plan_coverage")
+    assert disclosure.is_share(plans)
+    counts = {"plan_persons": 8.0, "examined_persons": 7.0, "registered_persons": 40.0}
+    few = {"plan_persons": 3.0, "examined_persons": 3.0}
+    rows = [
+        (village, MONTH, measure, few.get(measure, value) if village == "T0V0" else value)
+        for village in (f"T{t}V{v}" for t in range(2) for v in range(4))
+        for measure, value in counts.items()
+    ]
+    figures = pd.DataFrame(rows, columns=["place_id", "month", "measure", "value"])
+    commit(
+        store,
+        SYSTEM,
+        Change(dataset="figures", frame=figures.assign(source="records")),
+        registry.pairs(),
+    )
+    left_out = disclosure.of_export(store.snapshots, published(store), plans, 5)
+    assert left_out["T0V0"] is Shown.NOTHING
+    assert len([one for one in left_out if one.startswith("T0V")]) > 1, "and one to hide it"

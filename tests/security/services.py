@@ -13,6 +13,7 @@ import dashboard
 FURTHER = (
     "dashboard.accounts.audit",
     "dashboard.accounts.sessions",
+    "dashboard.coverage.ledgers",
     "dashboard.intake.desk",
     "dashboard.store.backup",
     "dashboard.store.commit",

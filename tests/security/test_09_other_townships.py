@@ -19,7 +19,8 @@ from dashboard.access import ACTIONS, DECLARED, EVERYTHING, SYSTEM, Actor, Role
 from dashboard.accounts import audit as audit_service
 from dashboard.accounts import service as accounts
 from dashboard.accounts.model import Account, Change
-from dashboard.coverage import registry, service
+from dashboard.coverage import ledgers, registry, service
+from dashboard.coverage.ledgers import Period, Query
 from dashboard.coverage.model import View
 from dashboard.demo import service as demo
 from dashboard.intake import desk
@@ -37,7 +38,7 @@ from loaders import Request
 from tests.conftest import OpenStore
 from tests.security.actors import HEAD_A1, holding
 from tests.security.services import BEFORE_ANYBODY, functions, takes_actor
-from tests.store import world
+from tests.store import records, world
 from tests.store.fingerprint import tables
 from tests.store.world import PAIRS
 
@@ -82,6 +83,13 @@ def attacked(open_store: OpenStore, tmp_path: Path) -> Iterator[World]:
     theirs = world.figures(MONTH, base=300, place_ids=("V06", "V07"))
     batch = commit(store, SYSTEM, world.figures_change(theirs), PAIRS).batch
     assert batch is not None
+    served = records.invented(5, persons=20)["services"]
+    commit(
+        store,
+        SYSTEM,
+        records.change("services", [{**row, "place_id": THEIR_VILLAGE} for row in served]),
+        (),
+    )
     link = accounts.add_account(
         store, SYSTEM, "victim", "夏垫镇数据员", role=Role.CLERK, place_id=THEIRS
     )
@@ -177,6 +185,13 @@ def _public_table(world: World, actor: Actor) -> list[str]:
     return [one for one in (THEIRS, THEIR_VILLAGE) if one in said]
 
 
+def _ledger(world: World, actor: Actor) -> list[Any]:
+    """Others' rows are in no ledger of one's own place, and theirs is not there at all."""
+    own = ledgers.read(world.store, actor, Query("services", "A1", MONTH, Period.ALL))
+    page = ledgers.read(world.store, actor, Query("services", THEIRS, MONTH, Period.ALL))
+    return [*own.rows, *page.rows]
+
+
 ATTACKS: dict[str, Attack] = {
     "dashboard.accounts.audit.backups_made": lambda w, a: audit_service.backups_made(w.store, a),
     "dashboard.accounts.audit.collect": lambda w, a: _foreign(
@@ -212,6 +227,13 @@ ATTACKS: dict[str, Attack] = {
         w.store, a, w.victim, [grant.id for grant in w.victim.grants]
     ),
     "dashboard.accounts.service.sessions": lambda w, a: accounts.sessions(w.store, a),
+    "dashboard.coverage.ledgers.overview": _reading(
+        lambda u: ledgers.overview(u, THEIRS, MONTH, Period.ALL)
+    ),
+    "dashboard.coverage.ledgers.read": _ledger,
+    "dashboard.coverage.ledgers.sight": _reading(
+        lambda u: ledgers.sight(u, "residents", THEIRS, MONTH)
+    ),
     "dashboard.coverage.service.doubt_payload": _reading(
         lambda u: service.doubt_payload(u, THEIRS, MONTH, [])
     ),
@@ -281,6 +303,12 @@ ATTACKS: dict[str, Attack] = {
     "dashboard.reports.service.children_table": lambda w, a: reports.children_table(
         w.store, a, View(THEIRS, LAYER, MONTH), leaving=False, format="csv"
     ),
+    "dashboard.reports.service.indicator_table": lambda w, a: reports.indicator_table(
+        w.store, a, THEIRS, MONTH, leaving=False, format="csv"
+    ),
+    "dashboard.reports.service.ledger_table": lambda w, a: reports.ledger_table(
+        w.store, a, Query("events", THEIRS, MONTH), format="csv"
+    ),
     "dashboard.reports.service.source_table": _public_table,
     "dashboard.store.backup.backup": lambda w, a: backup.backup(w.store, a, w.folder / "b.tar"),
     "dashboard.store.commit.commit": lambda w, a: commit(
@@ -314,7 +342,7 @@ def test_every_declared_service_function_is_attacked() -> None:
 
 def test_every_action_is_somewhere() -> None:
     used = set(DECLARED.values()) | {
-        "store.status", "data.load_places", "gate.refused",
+        "store.status", "data.load_places", "gate.refused", "records.persons",
         "session.sign_out", "session.sign_in", "session.password",
     }  # fmt: skip
     assert set(ACTIONS) - used == set()
