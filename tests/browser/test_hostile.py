@@ -94,6 +94,12 @@ def test_hostile_names_are_shown_and_never_run(tmp_path: Path, chromium: Browser
         screen.expect_here(NAMES[1])
         screen.page.get_by_placeholder("搜索地名").fill("img")
         expect(screen.page.locator(".dd-results, .dd-crumbs").first).to_be_visible()
+        screen.page.goto(f"{address}/comparison?place=root")
+        for name in NAMES:
+            expect(screen.page.locator(".dd-compare").get_by_text(name, exact=True)).to_be_visible()
+        screen.page.goto(f"{address}/comparison?place=root&part=funnel")
+        screen.page.locator(".dd-funnel-plot [data-words]").last.hover()
+        expect(screen.page.locator(".dd-readout")).to_contain_text(f"{NAMES[2]}：50.0%")
         screen.page.goto(f"{address}/?place={NAMES[0]}&layer={NAMES[0]}&month={NAMES[0]}")
         expect(screen.page.get_by_role("alert")).to_contain_text(NAMES[0])
         screen.settle()
