@@ -137,8 +137,8 @@ def indicator_table(
 
     Raises:
         NotAllowed: the actor may export nowhere.
-        DudaoError: FORMAT_UNKNOWN; MONTH_NOT_FOUND, VERSION_NOT_FOUND; PLACE_NOT_FOUND, no such place where the actor
-            may export.
+        DudaoError: FORMAT_UNKNOWN; MONTH_NOT_FOUND, VERSION_NOT_FOUND; PLACE_NOT_FOUND, no such
+            place where the actor may export.
         SystemProblem: FIGURES_INCONSISTENT, the stored sums do not add up.
     """
     wanted = Format.parse(format)
