@@ -29,8 +29,10 @@ from dashboard.cli.common import (
     remember,
     reporting,
     settings,
+    source_of,
 )
 from dashboard.cli.erase import erase
+from dashboard.cli.explain import explain
 from dashboard.cli.quality import quality
 from dashboard.cli.rank import rank
 from dashboard.cli.verify import verify
@@ -60,6 +62,7 @@ app.command()(erase)
 app.command()(rank)
 app.command()(verify)
 app.command()(quality)
+app.command()(explain)
 for command in (durability.backup, durability.restore, durability.check, durability.undo):
     app.command()(command)
 
@@ -324,7 +327,7 @@ def coverage(
 ) -> None:
     """一个图层在一地各下级的数值，与地图完全一致。"""
     with reporting(as_json), _reading(data, login) as unit:
-        chosen = Source.REPORTED if source == GAP else _source(source)
+        chosen = Source.REPORTED if source == GAP else source_of(source, GAP)
         view = View(place_id=place, layer_id=layer, month=month, source=chosen)
         shown = service.table(unit, view)
         other = service.table(unit, replace(view, month=compare)) if compare else None
@@ -385,17 +388,6 @@ GAP = "gap"
 
 def _gap(reported: float | None, verified: float | None) -> float | None:
     return None if reported is None or verified is None else reported - verified
-
-
-def _source(text: str) -> Source:
-    try:
-        return Source(text)
-    except ValueError as error:
-        raise DudaoError(
-            "SOURCE_UNKNOWN",
-            f"没有数据来源“{text}”。",
-            f"请写 {'、'.join([*Source, GAP])} 之一。",
-        ) from error
 
 
 def _missing_words(missing: list[str] | None) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import Any, Literal
 
@@ -15,7 +15,9 @@ import shapely
 
 from dashboard.access import acts
 from dashboard.coverage import classify, disclosure, modes, plausibility, registry, verification
+from dashboard.coverage import explain as explaining
 from dashboard.coverage import ranking as ranks
+from dashboard.coverage.explain import Evidence, Explanation, Method, Standing
 from dashboard.coverage.model import (
     WITHOUT_VALUE,
     Cell,
@@ -500,7 +502,22 @@ def _may_be_told(unit: Unit, snapshot: Snapshot, place: Place, flag: Flag) -> bo
             return False
         if place.id in disclosure.left_out(unit.whole, snapshot, layer):
             return False
-    return True
+    return flag.layer_id is not None or _weighed(unit, snapshot, place, flag)
+
+
+def _weighed(unit: Unit, snapshot: Snapshot, place: Place, flag: Flag) -> bool:
+    """Whether each protected measure of a place's own doubt was weighed when small counts were
+    left out: a figure without the other of its pair never is."""
+    layers = plausibility.protected_layers(flag)
+    if not layers:
+        return True
+    family = _alone(unit, [place], snapshot, place.parent_id)
+    known = [one for one in layers if family.cells(one, {})[0].status not in UNKNOWN]
+    return all(
+        any({one.numerator, one.denominator} & {measure} for one in known)
+        for measure in flag.measures
+        if any(measure in (one.numerator, one.denominator) for one in layers)
+    )
 
 
 UNKNOWN = frozenset({Status.NO_DATA, Status.SUPPRESSED, Status.TOO_LOW})
@@ -606,10 +623,7 @@ def verify(unit: Unit, view: View) -> Verified:
             "请选择其他图层。",
         )
     below = [place.id, *(one.id for one in unit.places_under(place, on))]
-    rows = unit.records("revisits", "place_id", below)
-    rows = rows[rows["measure"] == layer.numerator]
-    months = rows["day"].dt.strftime("%Y-%m")
-    rows = rows[(months >= f"{view.month[:4]}-01") & (months <= view.month)]
+    rows = _revisited(unit, below, layer, view.month)
     counted = rows[(rows["result"] == "ok") & rows["recount"].notna()]
     nothing = int((rows["result"] == "no_service").sum())
     short = int((counted["recount"] < counted["reported"]).sum())
@@ -623,6 +637,139 @@ def verify(unit: Unit, view: View) -> Verified:
         nothing,
         len(rows) - len(counted) - nothing,
     )
+
+
+def _revisited(unit: Unit, below: Sequence[str], layer: Layer, month: str) -> pd.DataFrame:
+    """The field sample of some places in a layer, from January to a month."""
+    rows = unit.records(explaining.REVISITS, "place_id", below)
+    rows = rows[rows["measure"] == layer.numerator]
+    months = rows["day"].dt.strftime("%Y-%m")
+    found: pd.DataFrame = rows[(months >= f"{month[:4]}-01") & (months <= month)]
+    return found
+
+
+@acts("places.view")
+def explain(unit: Unit, view: View, most: int = explaining.LISTED) -> Explanation:
+    """What a place's value in a layer stands on: figures or records, loads, what is left out.
+
+    Of a value that is left out nothing is told but that it is. Of a protected layer no count is
+    told that the table does not hold.
+
+    Args:
+        most: so many places of each kind are listed.
+
+    Raises:
+        DudaoError: LAYER_NOT_FOUND, PLACE_NOT_FOUND or MONTH_NOT_FOUND.
+    """
+    layer = registry.layer(view.layer_id)
+    snapshot, on = unit.snapshot(view.month), month_end(view.month)
+    place = unit.place(view.place_id, on)
+    family = _family_of(unit, place, view.month, view.source)
+    (cell,) = family.cells(layer, {}, only=place.id)
+    found = explaining.begin(
+        view,
+        layer,
+        cell,
+        snapshot.version,
+        estimated=view.source is Source.VERIFIED
+        and (Source.VERIFIED, Pair(layer.numerator, layer.denominator)) not in family.now,
+        missing=registry.uncounted(layer, view.source, unit.loaded_datasets()),
+    )
+    if cell.status in (Status.SUPPRESSED, Status.TOO_LOW):
+        return found
+    if found.method is Method.ESTIMATE:
+        reported = _family_of(unit, place, view.month, Source.REPORTED)
+        (cell,) = reported.cells(layer, {}, only=place.id)
+    near = unit.more_under(place, on, QUICK_PLACES)
+    below = unit.children(place.id, on) if near else unit.places_under(place, on)
+    stands = _stands_on(unit, cell, layer, snapshot, found.stands_on, below)
+    found = replace(found, near=near)
+    if view.source is not Source.RECORDS:
+        doubts = _doubts(unit, place, layer, snapshot)
+        near_by = {one.id: one.name for one in (place, *unit.children(place.id, on))}
+        names = {one.place_id: near_by[one.place_id] for one in doubts}
+        found = replace(found, doubts=doubts, names=names)
+    looked_at = () if near else (place, *below)
+    evidence = _evidence(unit, found, {one.id: one.path for one in looked_at})
+    if found.method is Method.ESTIMATE and not near:
+        sampled = _home_cells(unit, evidence.samples, layer, view.month, Source.VERIFIED)
+        return explaining.finish(found, stands, evidence, most, list(sampled.values()))
+    return explaining.finish(found, stands, evidence, most)
+
+
+def _stands_on(
+    unit: Unit, top: Cell, layer: Layer, snapshot: Snapshot, source: Source, below: Sequence[Place]
+) -> Standing:
+    """Walk down from a place as the roll-up came up, over cells as the tables show them.
+
+    Args:
+        below: the places to look at.
+    """
+    families: defaultdict[str | None, list[Place]] = defaultdict(list)
+    for one in below:
+        families[one.parent_id].append(one)
+    bases: list[Cell] = []
+    absent: list[Cell] = []
+    differing: list[Cell] = []
+    floor, waiting = False, [top]
+    while waiting:
+        cell = waiting.pop()
+        if cell.disagrees:
+            differing.append(cell)
+        # Of a place left out nothing below is told either.
+        children = [] if cell.status is Status.SUPPRESSED else families[cell.place.id]
+        cells = []
+        if children:
+            cells = _alone(unit, children, snapshot, cell.place.id, source).cells(layer, {})
+        if any(each.status is Status.TOO_LOW for each in cells):
+            floor, cells = True, []
+        known = [each for each in cells if each.status is not Status.NO_DATA]
+        if known:
+            absent += [each for each in cells if each.status is Status.NO_DATA]
+            waiting += known
+        else:
+            (absent if cell.status is Status.NO_DATA else bases).append(cell)
+    return Standing(bases, absent, differing, floor)
+
+
+def _evidence(unit: Unit, found: Explanation, paths: Mapping[str, str]) -> Evidence:
+    """The figures and records at some places that the value is made of, and their loads."""
+    layer, ids = found.layer, list(paths)
+    figures = unit.observed(ids, found.month, {layer.numerator, layer.denominator})
+    figures = figures.loc[figures["source"] == found.stands_on].reset_index(drop=True)
+    records = [(ask, unit.counted(ids, found.month, ask.dataset, ask.rule)) for ask in found.asks()]
+    samples: dict[str, explaining.Recount] = {}
+    whole = None
+    if found.method is Method.ESTIMATE:
+        revisited = _revisited(unit, ids, layer, found.month)
+        samples, whole = explaining.recounts(revisited), explaining.recount(revisited)
+    numbers = {
+        int(one) for rows in (figures, *(rows for _ask, rows in records)) for one in rows["batch"]
+    }
+    return Evidence(paths, figures, records, unit.loads(numbers), samples, whole)
+
+
+def _doubts(unit: Unit, place: Place, layer: Layer, snapshot: Snapshot) -> list[Flag]:
+    """What is doubtful in a place's value in a layer and in the values directly below."""
+    on, month = month_end(snapshot.month), snapshot.month
+    own = unit.observed([place.id], month, None)
+    found = [
+        flag
+        for flag in plausibility.own_flags(own[own["source"] == Source.REPORTED], month)
+        if {layer.numerator, layer.denominator} & set(flag.measures)
+    ]
+    children = unit.children(place.id, on)
+    beside = _family_of(unit, place, month, Source.REPORTED)
+    below = _family(unit, children, place.id, month)
+    for family, parent_id in ((beside, place.parent_id), (below, place.id)):
+        # Of one only there are no siblings to compare.
+        if parent_id is not None and len(family.places) > 1:
+            flags = plausibility.sibling_flags(
+                parent_id, month, layer, family.cells(layer, {}), family.cells_before(layer)
+            )
+            found += [flag for flag in flags if parent_id == place.id or flag.place_id == place.id]
+    places = {one.id: one for one in (place, *children)}
+    return [one for one in found if _may_be_told(unit, snapshot, places[one.place_id], one)]
 
 
 def _site_status(layer: Layer | None, cell: Cell | None) -> SiteStatus:
@@ -667,7 +814,9 @@ def sites(unit: Unit, place_id: str, month: str) -> list[Site]:
     ]
 
 
-def _home_cells(unit: Unit, homes: Iterable[str], layer: Layer, month: str) -> dict[str, Cell]:
+def _home_cells(
+    unit: Unit, homes: Iterable[str], layer: Layer, month: str, source: Source = Source.REPORTED
+) -> dict[str, Cell]:
     snapshot = unit.snapshot(month)
     below: defaultdict[str | None, list[Place]] = defaultdict(list)
     for place in unit.places(homes, month_end(month)):
@@ -675,7 +824,7 @@ def _home_cells(unit: Unit, homes: Iterable[str], layer: Layer, month: str) -> d
     return {
         cell.place.id: cell
         for parent_id, places in below.items()
-        for cell in _alone(unit, places, snapshot, parent_id).cells(layer, {})
+        for cell in _alone(unit, places, snapshot, parent_id, source).cells(layer, {})
     }
 
 

@@ -25,7 +25,7 @@ from dashboard.store import counting
 from dashboard.store.facts import SCHEMA
 from dashboard.store.model import FIGURE_KEY, Pair
 from dashboard.store.records import Pieces
-from loaders.registry import Dataset
+from loaders.registry import Count, Dataset
 
 FORMAT = 3
 """Raised whenever the values or columns of a snapshot change, so that old ones are made anew."""
@@ -284,6 +284,27 @@ class Engine:
         rows = self._current(dataset, pieces, committed)
         wanted = pa.table({column: pa.array(list(values), pieces.once.schema.field(column).type)})
         return self._connection.to_pyarrow(rows.semi_join(ibis.memtable(wanted), column))
+
+    def counted(
+        self,
+        dataset: Dataset,
+        pieces: Pieces,
+        committed: Collection[int],
+        rule: Count,
+        month: str,
+        place_ids: Collection[str],
+    ) -> pd.DataFrame:
+        """How many records of some places a rule counts: ``place_id, batch, rows``."""
+        rows = self._current(dataset, pieces, committed)
+        places = pa.table({"place_id": pa.array(sorted(place_ids), pa.string())})
+        found = (
+            rows.filter(counting.counts(rows, dataset.id, rule, month))
+            .semi_join(ibis.memtable(places), "place_id")
+            .group_by("place_id", "batch")
+            .agg(rows=_.count())
+        )
+        made: pd.DataFrame = self._connection.to_pyarrow(found).to_pandas()
+        return made
 
     def changed_records(
         self, dataset: Dataset, incoming: pa.Table, pieces: Pieces, committed: Collection[int]

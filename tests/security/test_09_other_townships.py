@@ -216,6 +216,9 @@ ATTACKS: dict[str, Attack] = {
         lambda u: service.doubt_payload(u, THEIRS, MONTH, [])
     ),
     "dashboard.coverage.service.drawn_place": _drawn,
+    "dashboard.coverage.service.explain": _reading(
+        lambda u: service.explain(u, View(THEIRS, LAYER, MONTH))
+    ),
     "dashboard.coverage.service.indicators": _reading(
         lambda u: service.indicators(u, THEIRS, MONTH, [MONTH])
     ),
