@@ -6,6 +6,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from hashlib import blake2b
 from typing import Any, Literal
 
@@ -46,6 +47,7 @@ from geodata.encode import feature_collection, geometries, to_json
 from geodata.errors import DudaoError
 from geodata.model import Level, Place
 from geodata.plane import Geometries
+from loaders.registry import measures
 
 MapCrs = Literal["wgs84", "gcj02"]
 
@@ -506,18 +508,29 @@ def _may_be_told(unit: Unit, snapshot: Snapshot, place: Place, flag: Flag) -> bo
 
 
 def _weighed(unit: Unit, snapshot: Snapshot, place: Place, flag: Flag) -> bool:
-    """Whether each protected measure of a place's own doubt was weighed when small counts were
-    left out: a figure without the other of its pair never is."""
-    layers = plausibility.protected_layers(flag)
-    if not layers:
+    """Whether each measure of a place's own doubt that only protected layers have was weighed
+    when small counts were left out: a figure without the other of its pair never is."""
+    secret = set(flag.measures) - _public_measures()
+    if not secret:
         return True
     family = _alone(unit, [place], snapshot, place.parent_id)
-    known = [one for one in layers if family.cells(one, {})[0].status not in UNKNOWN]
-    return all(
-        any({one.numerator, one.denominator} & {measure} for one in known)
-        for measure in flag.measures
-        if any(measure in (one.numerator, one.denominator) for one in layers)
-    )
+    for layer in plausibility.protected_layers(flag):
+        if family.cells(layer, {})[0].status not in UNKNOWN:
+            secret -= {layer.numerator, layer.denominator}
+    return not secret
+
+
+@cache
+def _public_measures() -> frozenset[str]:
+    """Measures of a layer that is not protected, and of none at all."""
+    layers = registry.layers().values()
+    held = {one for layer in layers if layer.protected for one in _both(layer)}
+    shown = {one for layer in layers if not layer.protected for one in _both(layer)}
+    return frozenset(measures()) - held | shown
+
+
+def _both(layer: Layer) -> tuple[str, str]:
+    return layer.numerator, layer.denominator
 
 
 UNKNOWN = frozenset({Status.NO_DATA, Status.SUPPRESSED, Status.TOO_LOW})

@@ -9,7 +9,7 @@ from typing import Any
 import streamlit as st
 
 from dashboard.coverage import pace, registry
-from dashboard.coverage.model import Direction, Indicator
+from dashboard.coverage.model import Direction, Indicator, Source
 from dashboard.coverage.pace import STANDINGS, Standing
 from dashboard.store.unit import DEMONSTRATION, Unit
 from dashboard.ui import blocks, caches, charts, format, frame, screens, session, state, tomap
@@ -131,6 +131,7 @@ def _row(one: Indicator, address: Address) -> dict[str, Any]:
     found = pace.standing(layer, cell.value, address.month)
     return {
         "href": address.href(layer=layer.id),
+        "why": address.explained(cell.place.id, layer=layer.id, source=Source.REPORTED),
         "title": layer_title(layer),
         "value": status_name(cell.status)
         if cell.value is None

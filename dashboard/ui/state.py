@@ -27,7 +27,12 @@ _KEY = "address"
 SEARCH = "search"
 """Key of the search box."""
 
-FIELDS = ("place", "layer", "month", "site", "source", "show", "against", "beside", "lang")
+EXPLAIN = "explain"
+"""Parameter: the place whose value is taken apart in a dialog over the view; any move closes it."""
+FIELDS = (
+    *("place", "layer", "month", "site", "source", "show", "against", "beside", "lang"),
+    EXPLAIN,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +100,10 @@ class Address:
         del params["place"]
         tail = urlencode(params).replace("&", "&amp;")
         return lambda place_id: f"?place={quote_plus(place_id)}&amp;{tail}"
+
+    def explained(self, place_id: str, **changes: Any) -> str:
+        """The link to the view after a change, with a place's value taken apart over it."""
+        return f"{self.href(**changes)}&{urlencode({EXPLAIN: place_id})}"
 
     def href(self, **changes: Any) -> str:
         """The link to the view after a change: ``?place=…``."""
