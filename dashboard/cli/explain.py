@@ -118,6 +118,12 @@ def as_dict(found: Explanation) -> dict[str, Any]:
         "floor": found.floor,
         "records": [_counted(one) for one in found.records],
         "sample": _sample(found.sample),
+        "reported": None
+        if found.reported is None
+        else {
+            "numerator": found.reported.numerator,
+            "denominator": found.reported.denominator,
+        },
         "batches": None if found.loads is None else [_load(one) for one in found.loads],
         "replaced": found.replaced,
         "doubts": [_doubt(flag) for flag in found.doubts],

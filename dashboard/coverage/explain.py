@@ -1,7 +1,7 @@
 """How a value came about: what it stands on, in numbers and words. Pure.
 
 Where small counts are left out (``Layer.protected``) an explanation holds no count that the table
-does not hold: docs/decisions/0011.
+does not hold: docs/decisions/0014.
 """
 
 from __future__ import annotations
@@ -163,7 +163,7 @@ class Explanation:
         hidden: how many of the places it stands on are left out, so that nobody is recognised.
         floor: whether the places below are not shown in this layer.
         records: what of each dataset is counted.
-        sample: of the place and all below it.
+        sample: of the place and all below it; ``reported``: the cell that an estimate is made of.
         loads: the latest first; None where they are not told.
         replaced: figures that stand in place of one of an earlier load.
         doubts: about this value and those directly below; ``names`` has their places.
@@ -190,6 +190,7 @@ class Explanation:
     floor: bool = False
     records: Sequence[Counted] = ()
     sample: Recount | None = None
+    reported: Cell | None = None
     loads: Sequence[Load] | None = ()
     replaced: int = 0
     doubts: Sequence[Flag] = ()

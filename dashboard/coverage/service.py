@@ -693,6 +693,7 @@ def explain(unit: Unit, view: View, most: int = explaining.LISTED) -> Explanatio
     if found.method is Method.ESTIMATE:
         reported = _family_of(unit, place, view.month, Source.REPORTED)
         (cell,) = reported.cells(layer, {}, only=place.id)
+        found = replace(found, reported=cell)
     near = unit.more_under(place, on, QUICK_PLACES)
     below = unit.children(place.id, on) if near else unit.places_under(place, on)
     stands = _stands_on(unit, cell, layer, snapshot, found.stands_on, below)

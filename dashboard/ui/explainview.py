@@ -47,7 +47,7 @@ def show(address: Address, place_id: str) -> None:
     if st.session_state.get(_OF) != view:
         st.session_state.update({_OF: view, _PAGE: 0})
     title = _("这个数怎么来的")
-    st.dialog(title, width="large", on_dismiss=state.go)(_body)(address, place_id)
+    st.dialog(title, width="medium", on_dismiss=state.go)(_body)(address, place_id)
 
 
 def _body(address: Address, place_id: str) -> None:
@@ -83,6 +83,7 @@ def markup(found: Explanation) -> str:
         records=[_record(one) for one in found.records if one.rows is not None],
         loads=[_load(one) for one in found.loads or ()],
         loads_note=_loads_note(found),
+        unnamed=any(one.file is None for one in found.loads or ()),
         absent=[
             {
                 "name": one.place.name,
@@ -147,14 +148,38 @@ def _said(found: Explanation) -> str:
         titles = _("、").join(datawords.dataset_title(one) for one in found.missing)
         return _("尚未导入：{datasets}").format(datasets=titles)
     if found.method is Method.NONE:
-        return _("分子、分母没有都报齐，算不出数。")
+        return _("分子或分母没有，算不出数。")
     if found.method is Method.OWN:
         return _("{place}自己的数字，没有下级数字可相加。").format(place=cell.place.name)
     if found.method is Method.ESTIMATE:
-        return _("上报的分子 × 入户复核数 ÷ 被复核户的上报数，得到核实后的分子。")
+        return _estimated(found)
     if found.near:
         return _("下级很多，这里只列下一级的合计；批次和未计入的单位请进入下级查看。")
-    return _("由 {count} 个单位自己的数字相加。").format(count=format.number(found.rows_total))
+    return _summed(found)
+
+
+def _estimated(found: Explanation) -> str:
+    """How the verified numerator is worked out, in its numbers."""
+    layer, sample, reported = found.layer, found.sample, found.reported
+    if sample is None or reported is None:
+        return _("上报的分子 × 入户复核数 ÷ 被复核户的上报数，得到核实后的分子。")
+    return _("{measure}：上报 {all} × 复核 {recount} ÷ 被复核户上报 {told} = {found}").format(
+        measure=measure_title(layer.numerator),
+        all=format.amount(layer.numerator, reported.numerator),
+        recount=format.number(sample.recount),
+        told=format.number(sample.reported),
+        found=format.amount(layer.numerator, found.cell.numerator),
+    )
+
+
+def _summed(found: Explanation) -> str:
+    levels = {row.cell.place.level for row in found.rows}
+    count = format.number(found.rows_total)
+    if len(levels) == 1:
+        return _("由 {count} 个{level}自己的数字相加。").format(
+            count=count, level=level_name(levels.pop())
+        )
+    return _("由 {count} 个下级单位自己的数字相加。").format(count=count)
 
 
 def _notes(found: Explanation) -> list[str]:
@@ -175,7 +200,7 @@ def _notes(found: Explanation) -> list[str]:
         )
     if found.method is not Method.NONE and found.absent_total:
         notes.append(
-            _("{count} 个单位没有报齐，分子、分母都未计入。").format(
+            _("{count} 个单位缺分子或分母，两个数都未计入。").format(
                 count=format.number(found.absent_total)
             )
         )
@@ -232,7 +257,7 @@ def _record(one: Counted) -> dict[str, str]:
 def _load(one: Load) -> dict[str, str]:
     return {
         "id": str(one.id),
-        "file": one.file or _("(人员台账不显示文件名)"),
+        "file": one.file or "",
         "dataset": datawords.dataset_title(one.dataset),
         "who": one.operator,
         "when": datawords.moment(one.finished),
@@ -299,7 +324,7 @@ def rows_markup(found: Explanation, address: Address, page: int) -> str:
         total=_("共 {count} 个，由差到好").format(count=format.number(found.rows_total)),
         counts=[f"{measure_title(one)}({unit_name(measure_unit(one))})" for one in counts],
         value="" if layer.is_count else layer_title(layer),
-        records=any(row.counted for row in found.rows),
+        records=found.sample is None and any(row.counted for row in found.rows),
         sample=found.sample is not None,
         batches=found.loads is not None,
         rows=[_row(layer, row, address) for row in rows],
