@@ -11,6 +11,7 @@ from typing import Any
 from unicodedata import normalize as normalise
 
 import pandas as pd
+import pyarrow as pa
 import pyarrow.dataset as ds
 from sqlalchemy import (
     Column,
@@ -544,7 +545,8 @@ class Unit:
         Args:
             measures: ids; None asks for all.
         """
-        wanted = ds.field("place_id").isin(sorted(self.known_ids(place_ids)))
+        seen = pa.array(sorted(self.known_ids(place_ids)), pa.string())
+        wanted = ds.field("place_id").isin(seen)
         if measures is not None:
             wanted = wanted & ds.field("measure").isin(sorted(measures))
         key = ["place_id", "measure", "source"]

@@ -352,12 +352,12 @@ def _row(layer: Layer, row: Row, address: Address) -> dict[str, Any]:
         "value": status_name(cell.status)
         if cell.value is None
         else format.value(layer, cell.value),
-        "records": _("、").join(
+        "records": [
             _("{dataset} {count} 条").format(
                 dataset=datawords.dataset_title(one.dataset), count=format.number(one.rows)
             )
             for one in row.counted
-        ),
+        ],
         "sample": ""
         if sample is None
         else _("{units} 户：{recount} / {reported}").format(
