@@ -705,10 +705,12 @@ def explain(unit: Unit, view: View, most: int = explaining.LISTED) -> Explanatio
         found = replace(found, doubts=doubts, names=names)
     looked_at = () if near else (place, *below)
     evidence = _evidence(unit, found, {one.id: one.path for one in looked_at})
-    if found.method is Method.ESTIMATE and not near:
-        sampled = _home_cells(unit, evidence.samples, layer, view.month, Source.VERIFIED)
-        return explaining.finish(found, stands, evidence, most, list(sampled.values()))
-    return explaining.finish(found, stands, evidence, most)
+    if found.method is not Method.ESTIMATE:
+        return explaining.finish(found, stands, evidence, most)
+    homes = [one.place.id for one in stands.bases] if near else evidence.samples
+    sampled = _home_cells(unit, homes, layer, view.month, Source.VERIFIED)
+    known = [one for one in sampled.values() if one.status is not Status.NO_DATA]
+    return explaining.finish(found, stands, evidence, most, known)
 
 
 def _stands_on(
@@ -750,11 +752,12 @@ def _evidence(unit: Unit, found: Explanation, paths: Mapping[str, str]) -> Evide
     """The figures and records at some places that the value is made of, and their loads."""
     layer, ids = found.layer, list(paths)
     figures = unit.observed(ids, found.month, {layer.numerator, layer.denominator})
-    figures = figures.loc[figures["source"] == found.stands_on].reset_index(drop=True)
+    told = (figures["source"] == found.stands_on) & (not found.secret)
+    figures = figures.loc[told].reset_index(drop=True)
     records = [(ask, unit.counted(ids, found.month, ask.dataset, ask.rule)) for ask in found.asks()]
     samples: dict[str, explaining.Recount] = {}
     whole = None
-    if found.method is Method.ESTIMATE:
+    if found.method is Method.ESTIMATE and ids:
         revisited = _revisited(unit, ids, layer, found.month)
         samples, whole = explaining.recounts(revisited), explaining.recount(revisited)
     numbers = {
@@ -766,12 +769,12 @@ def _evidence(unit: Unit, found: Explanation, paths: Mapping[str, str]) -> Evide
 def _doubts(unit: Unit, place: Place, layer: Layer, snapshot: Snapshot) -> list[Flag]:
     """What is doubtful in a place's value in a layer and in the values directly below."""
     on, month = month_end(snapshot.month), snapshot.month
-    own = unit.observed([place.id], month, None)
-    found = [
-        flag
-        for flag in plausibility.own_flags(own[own["source"] == Source.REPORTED], month)
-        if {layer.numerator, layer.denominator} & set(flag.measures)
-    ]
+    found: list[Flag] = []
+    if unit.figures_stored(month) <= QUICK_FIGURES:
+        own = unit.observed([place.id], month, None)
+        own = own[own["source"] == Source.REPORTED]
+        mine = {layer.numerator, layer.denominator}
+        found += [one for one in plausibility.own_flags(own, month) if mine & set(one.measures)]
     children = unit.children(place.id, on)
     beside = _family_of(unit, place, month, Source.REPORTED)
     below = _family(unit, children, place.id, month)

@@ -214,6 +214,11 @@ def test_of_very_many_places_the_next_level_is_told(
     assert found.near and found.loads is None
     assert {row.cell.place.id for row in found.rows} == {"T0", "T1"}
     assert sum(row.cell.numerator or 0 for row in found.rows) == found.cell.numerator
+    estimate = explained(unit, "C", CONTRACT, Source.VERIFIED)
+    assert estimate.near and estimate.sample is None
+    assert [(row.cell.place.id, row.cell.numerator) for row in estimate.rows] == [
+        ("T0", explained(unit, "T0", CONTRACT, Source.VERIFIED).cell.numerator)
+    ]
 
 
 def test_the_doubts_about_it_are_told_with_their_place(store: Store, unit: Unit) -> None:
@@ -303,6 +308,21 @@ def test_no_small_count_is_worked_out_from_all_explanations_together(unit: Unit)
     ]
     assert small and published
     assert_protected(Attacker(parent, published, True, at.values()), small, disclosure.INSIDE)
+
+
+def test_figures_given_as_counted_from_records_are_as_secret(tmp_path: Path) -> None:
+    store = Store.open(tmp_path)
+    frame, shapes = county_places()
+    commit(store, SYSTEM, Change(dataset="places", frame=frame, geometries=shapes), ())
+    rows = [("T0V0", "diabetes_known", 30.0), ("T0V0", "diabetes_managed", 20.0)]
+    given = figures(rows, "台账数.csv")
+    given = Change(dataset="figures", frame=given.frame.assign(source="records"), file=given.file)
+    commit(store, SYSTEM, given, registry.pairs())
+    with store.unit(SYSTEM) as unit:
+        found = explained(unit, "T0", "diabetes_management", Source.RECORDS)
+        assert found.cell.value is not None and found.loads is None and found.replaced == 0
+        assert [(row.cell.place.id, row.loads) for row in found.rows] == [("T0V0", ())]
+    store.close()
 
 
 def test_a_lone_figure_of_few_patients_is_doubted_nowhere(tmp_path: Path) -> None:
