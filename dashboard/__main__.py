@@ -29,8 +29,10 @@ from dashboard.cli.common import (
     remember,
     reporting,
     settings,
+    source_of,
 )
 from dashboard.cli.erase import erase
+from dashboard.cli.explain import explain
 from dashboard.cli.forecast import forecast
 from dashboard.cli.funnel import funnel
 from dashboard.cli.ledger import ledger
@@ -66,6 +68,7 @@ app.command()(funnel)
 app.command()(verify)
 app.command()(quality)
 app.command()(ledger)
+app.command()(explain)
 for command in (durability.backup, durability.restore, durability.check, durability.undo):
     app.command()(command)
 
@@ -333,7 +336,7 @@ def coverage(
 ) -> None:
     """一个图层在一地各下级的数值，与地图完全一致。"""
     with reporting(as_json), _reading(data, login) as unit:
-        chosen = Source.REPORTED if source == GAP else _source(source)
+        chosen = Source.REPORTED if source == GAP else source_of(source, GAP)
         if version is not None:
             unit.look_at(month, version)
         view = View(place_id=place, layer_id=layer, month=month, source=chosen)
@@ -396,17 +399,6 @@ GAP = "gap"
 
 def _gap(reported: float | None, verified: float | None) -> float | None:
     return None if reported is None or verified is None else reported - verified
-
-
-def _source(text: str) -> Source:
-    try:
-        return Source(text)
-    except ValueError as error:
-        raise DudaoError(
-            "SOURCE_UNKNOWN",
-            f"没有数据来源“{text}”。",
-            f"请写 {'、'.join([*Source, GAP])} 之一。",
-        ) from error
 
 
 def _missing_words(missing: list[str] | None) -> list[str]:

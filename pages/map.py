@@ -35,3 +35,4 @@ with frame.reporting(), caches.store().unit(session.actor()) as unit:
         view.panel()
     with below:
         view.doubts()
+    view.explanation()

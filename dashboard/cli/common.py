@@ -13,6 +13,7 @@ import typer
 
 from dashboard import access
 from dashboard.access import Actor
+from dashboard.coverage.model import Source
 from dashboard.settings import Settings
 from dashboard.store import Store
 from geodata.errors import DudaoError
@@ -90,6 +91,25 @@ def level_of(text: str) -> Level:
             "LEVEL_UNKNOWN",
             f"没有级别“{text}”。",
             f"请写 {'、'.join(level.key for level in Level)} 之一。",
+        ) from error
+
+
+def source_of(text: str, *others: str) -> Source:
+    """The source a command was asked for.
+
+    Args:
+        others: what else the command takes, to be told.
+
+    Raises:
+        DudaoError: SOURCE_UNKNOWN.
+    """
+    try:
+        return Source(text)
+    except ValueError as error:
+        raise DudaoError(
+            "SOURCE_UNKNOWN",
+            f"没有数据来源“{text}”。",
+            f"请写 {'、'.join([*Source, *others])} 之一。",
         ) from error
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from hashlib import blake2b
 from typing import Any, Literal
 
@@ -23,9 +24,11 @@ from dashboard.coverage import (
     targets,
     verification,
 )
+from dashboard.coverage import explain as explaining
 from dashboard.coverage import forecast as outlook
 from dashboard.coverage import funnel as funnels
 from dashboard.coverage import ranking as ranks
+from dashboard.coverage.explain import Evidence, Explanation, Method, Standing
 from dashboard.coverage.forecast import YearEnd
 from dashboard.coverage.funnel import Funnel
 from dashboard.coverage.model import (
@@ -58,6 +61,7 @@ from geodata.encode import feature_collection, geometries, to_json
 from geodata.errors import DudaoError
 from geodata.model import Level, Place
 from geodata.plane import Geometries
+from loaders.registry import measures
 
 MapCrs = Literal["wgs84", "gcj02"]
 
@@ -535,7 +539,33 @@ def _may_be_told(unit: Unit, snapshot: Snapshot, place: Place, flag: Flag) -> bo
             return False
         if place.id in disclosure.left_out(unit.whole, snapshot, layer):
             return False
-    return True
+    return flag.layer_id is not None or _weighed(unit, snapshot, place, flag)
+
+
+def _weighed(unit: Unit, snapshot: Snapshot, place: Place, flag: Flag) -> bool:
+    """Whether each measure of a place's own doubt that only protected layers have was weighed
+    when small counts were left out: a figure without the other of its pair never is."""
+    secret = set(flag.measures) - _public_measures()
+    if not secret:
+        return True
+    family = _alone(unit, [place], snapshot, place.parent_id)
+    for layer in plausibility.protected_layers(flag):
+        if family.cells(layer, {})[0].status not in UNKNOWN:
+            secret -= {layer.numerator, layer.denominator}
+    return not secret
+
+
+@cache
+def _public_measures() -> frozenset[str]:
+    """Measures of a layer that is not protected, and of none at all."""
+    layers = registry.layers().values()
+    held = {one for layer in layers if layer.protected for one in _both(layer)}
+    shown = {one for layer in layers if not layer.protected for one in _both(layer)}
+    return frozenset(measures()) - held | shown
+
+
+def _both(layer: Layer) -> tuple[str, str]:
+    return layer.numerator, layer.denominator
 
 
 UNKNOWN = frozenset({Status.NO_DATA, Status.SUPPRESSED, Status.TOO_LOW})
@@ -777,10 +807,7 @@ def verify(unit: Unit, view: View) -> Verified:
             "请选择其他图层。",
         )
     below = [place.id, *(one.id for one in unit.places_under(place, on))]
-    rows = unit.records("revisits", "place_id", below)
-    rows = rows[rows["measure"] == layer.numerator]
-    months = rows["day"].dt.strftime("%Y-%m")
-    rows = rows[(months >= f"{view.month[:4]}-01") & (months <= view.month)]
+    rows = _revisited(unit, below, layer, view.month)
     counted = rows[(rows["result"] == "ok") & rows["recount"].notna()]
     nothing = int((rows["result"] == "no_service").sum())
     short = int((counted["recount"] < counted["reported"]).sum())
@@ -794,6 +821,150 @@ def verify(unit: Unit, view: View) -> Verified:
         nothing,
         len(rows) - len(counted) - nothing,
     )
+
+
+def _revisited(unit: Unit, below: Sequence[str], layer: Layer, month: str) -> pd.DataFrame:
+    """The field sample of some places in a layer, from January to a month."""
+    rows = unit.records(explaining.REVISITS, "place_id", below)
+    rows = rows[rows["measure"] == layer.numerator]
+    months = rows["day"].dt.strftime("%Y-%m")
+    found: pd.DataFrame = rows[(months >= f"{month[:4]}-01") & (months <= month)]
+    return found
+
+
+@acts("places.view")
+def explain(unit: Unit, view: View, most: int = explaining.LISTED) -> Explanation:
+    """What a place's value in a layer stands on: figures or records, loads, what is left out.
+
+    Of a value that is left out nothing is told but that it is. Of a protected layer no count is
+    told that the table does not hold.
+
+    Args:
+        most: so many places of each kind are listed.
+
+    Raises:
+        DudaoError: LAYER_NOT_FOUND, PLACE_NOT_FOUND or MONTH_NOT_FOUND; VERSION_NOT_EXPLAINED, the
+            unit reads the month as it was before a correction.
+    """
+    layer = registry.layer(view.layer_id)
+    snapshot, on = unit.snapshot(view.month), month_end(view.month)
+    if unit.looks_back(view.month):
+        raise DudaoError(
+            "VERSION_NOT_EXPLAINED",
+            f"{view.month} 第 {snapshot.version} 版已被更正，它的逐条来源不再对应。",
+            "请查看现行版本的来源。",
+        )
+    place = unit.place(view.place_id, on)
+    family = _family_of(unit, place, view.month, view.source)
+    (cell,) = family.cells(layer, {}, only=place.id)
+    found = explaining.begin(
+        view,
+        layer,
+        cell,
+        snapshot.version,
+        estimated=view.source is Source.VERIFIED
+        and (Source.VERIFIED, Pair(layer.numerator, layer.denominator)) not in family.now,
+        missing=registry.uncounted(layer, view.source, unit.loaded_datasets()),
+    )
+    if cell.status in (Status.SUPPRESSED, Status.TOO_LOW):
+        return found
+    if found.method is Method.ESTIMATE:
+        reported = _family_of(unit, place, view.month, Source.REPORTED)
+        (cell,) = reported.cells(layer, {}, only=place.id)
+        found = replace(found, reported=cell)
+    near = unit.more_under(place, on, QUICK_PLACES)
+    below = unit.children(place.id, on) if near else unit.places_under(place, on)
+    stands = _stands_on(unit, cell, layer, snapshot, found.stands_on, below)
+    found = replace(found, near=near)
+    if view.source is not Source.RECORDS:
+        doubts = _doubts(unit, place, layer, snapshot)
+        near_by = {one.id: one.name for one in (place, *unit.children(place.id, on))}
+        names = {one.place_id: near_by[one.place_id] for one in doubts}
+        found = replace(found, doubts=doubts, names=names)
+    looked_at = () if near else (place, *below)
+    evidence = _evidence(unit, found, {one.id: one.path for one in looked_at})
+    if found.method is not Method.ESTIMATE:
+        return explaining.finish(found, stands, evidence, most)
+    homes = [one.place.id for one in stands.bases] if near else evidence.samples
+    sampled = _home_cells(unit, homes, layer, view.month, Source.VERIFIED)
+    known = [one for one in sampled.values() if one.status is not Status.NO_DATA]
+    return explaining.finish(found, stands, evidence, most, known)
+
+
+def _stands_on(
+    unit: Unit, top: Cell, layer: Layer, snapshot: Snapshot, source: Source, below: Sequence[Place]
+) -> Standing:
+    """Walk down from a place as the roll-up came up, over cells as the tables show them.
+
+    Args:
+        below: the places to look at.
+    """
+    families: defaultdict[str | None, list[Place]] = defaultdict(list)
+    for one in below:
+        families[one.parent_id].append(one)
+    bases: list[Cell] = []
+    absent: list[Cell] = []
+    differing: list[Cell] = []
+    floor, waiting = False, [top]
+    while waiting:
+        cell = waiting.pop()
+        if cell.disagrees:
+            differing.append(cell)
+        # Of a place left out nothing below is told either.
+        children = [] if cell.status is Status.SUPPRESSED else families[cell.place.id]
+        cells = []
+        if children:
+            cells = _alone(unit, children, snapshot, cell.place.id, source).cells(layer, {})
+        if any(each.status is Status.TOO_LOW for each in cells):
+            floor, cells = True, []
+        known = [each for each in cells if each.status is not Status.NO_DATA]
+        if known:
+            absent += [each for each in cells if each.status is Status.NO_DATA]
+            waiting += known
+        else:
+            (absent if cell.status is Status.NO_DATA else bases).append(cell)
+    return Standing(bases, absent, differing, floor)
+
+
+def _evidence(unit: Unit, found: Explanation, paths: Mapping[str, str]) -> Evidence:
+    """The figures and records at some places that the value is made of, and their loads."""
+    layer, ids = found.layer, list(paths)
+    figures = unit.observed(ids, found.month, {layer.numerator, layer.denominator})
+    told = (figures["source"] == found.stands_on) & (not found.secret)
+    figures = figures.loc[told].reset_index(drop=True)
+    records = [(ask, unit.counted(ids, found.month, ask.dataset, ask.rule)) for ask in found.asks()]
+    samples: dict[str, explaining.Recount] = {}
+    whole = None
+    if found.method is Method.ESTIMATE and ids:
+        revisited = _revisited(unit, ids, layer, found.month)
+        samples, whole = explaining.recounts(revisited), explaining.recount(revisited)
+    numbers = {
+        int(one) for rows in (figures, *(rows for _ask, rows in records)) for one in rows["batch"]
+    }
+    return Evidence(paths, figures, records, unit.loads(numbers), samples, whole)
+
+
+def _doubts(unit: Unit, place: Place, layer: Layer, snapshot: Snapshot) -> list[Flag]:
+    """What is doubtful in a place's value in a layer and in the values directly below."""
+    on, month = month_end(snapshot.month), snapshot.month
+    found: list[Flag] = []
+    if unit.figures_stored(month) <= QUICK_FIGURES:
+        own = unit.observed([place.id], month, None)
+        own = own[own["source"] == Source.REPORTED]
+        mine = {layer.numerator, layer.denominator}
+        found += [one for one in plausibility.own_flags(own, month) if mine & set(one.measures)]
+    children = unit.children(place.id, on)
+    beside = _family_of(unit, place, month, Source.REPORTED)
+    below = _family(unit, children, place.id, month)
+    for family, parent_id in ((beside, place.parent_id), (below, place.id)):
+        # Of one only there are no siblings to compare.
+        if parent_id is not None and len(family.places) > 1:
+            flags = plausibility.sibling_flags(
+                parent_id, month, layer, family.cells(layer, {}), family.cells_before(layer)
+            )
+            found += [flag for flag in flags if parent_id == place.id or flag.place_id == place.id]
+    places = {one.id: one for one in (place, *children)}
+    return [one for one in found if _may_be_told(unit, snapshot, places[one.place_id], one)]
 
 
 def _site_status(layer: Layer | None, cell: Cell | None) -> SiteStatus:
@@ -838,7 +1009,9 @@ def sites(unit: Unit, place_id: str, month: str) -> list[Site]:
     ]
 
 
-def _home_cells(unit: Unit, homes: Iterable[str], layer: Layer, month: str) -> dict[str, Cell]:
+def _home_cells(
+    unit: Unit, homes: Iterable[str], layer: Layer, month: str, source: Source = Source.REPORTED
+) -> dict[str, Cell]:
     snapshot = unit.snapshot(month)
     below: defaultdict[str | None, list[Place]] = defaultdict(list)
     found = unit.places(homes, month_end(month))
@@ -848,7 +1021,7 @@ def _home_cells(unit: Unit, homes: Iterable[str], layer: Layer, month: str) -> d
     return {
         cell.place.id: cell
         for parent_id, places in below.items()
-        for cell in _alone(unit, places, snapshot, parent_id, wanted=wanted).cells(layer, {})
+        for cell in _alone(unit, places, snapshot, parent_id, source, wanted).cells(layer, {})
     }
 
 

@@ -15,14 +15,19 @@ import ibis.expr.types as ir
 import pyarrow as pa
 from ibis import _
 
-from dashboard.store.model import FOUND, RECOUNT, REPORTED, SAMPLED
+from dashboard.store.model import (
+    FOUND,
+    LEAST_AREA,
+    RECOUNT,
+    REPORTED,
+    RESIDENTS_ABOVE,
+    SAMPLED,
+    month_end,
+)
 from dashboard.store.records import schema_of
 from loaders.registry import Condition, Count, measures, record_datasets
 
 RECORDS, VERIFIED = "records", "verified"
-
-LEAST_AREA, RESIDENTS_ABOVE = 60, 800
-"""A clinic for more residents than this needs at least so many square metres."""
 
 MONTHS = pa.schema(
     {
@@ -121,11 +126,39 @@ def _in_force(rows: ir.Table, months: ir.Table, dataset: str, rules: Iterable[Co
     told = rows.group_by("county").agg(rows=rows.count(), **said)
     rows = rows.join(told, "county")
     joined = rows.drop("month").cross_join(months)
-    found = joined.filter(joined.valid_from <= joined["last"])
-    for end in ("valid_to", "died"):
-        if end in record_datasets()[dataset].columns:
-            found = found.filter(found[end].isnull() | (found[end] > found["last"]))
-    return found
+    return joined.filter(_stands(joined, dataset, joined["last"]))
+
+
+def _stands(rows: ir.Table, dataset: str, day: ir.Value) -> ir.BooleanValue:
+    """Whether a row is in force on a day."""
+    ends = [end for end in ("valid_to", "died") if end in record_datasets()[dataset].columns]
+    return reduce(
+        lambda both, end: both & (rows[end].isnull() | (rows[end] > day)),
+        ends,
+        rows.valid_from <= day,
+    )
+
+
+def counts(rows: ir.Table, dataset: str, rule: Count, month: str) -> ir.BooleanValue:
+    """Whether a record has a part in a figure of a month.
+
+    Args:
+        rows: the records of ``dataset`` that count, one of the rule's datasets.
+    """
+    day = month_end(month)
+    last, first = ibis.literal(day), ibis.literal(day.replace(month=1, day=1))
+    of_year = (rows.month >= f"{day.year:04}-01") & (rows.month <= month)
+    if dataset == rule.by:
+        return of_year & holds(rows, rule.by_where)
+    if rule.kind == "fulfilment":
+        return (rows.valid_from <= last) & (rows.valid_to > first)
+    if rule.kind == "checklist":
+        return rows.day <= last
+    if rule.kind == "flow":
+        told = [rows[name].notnull() for name in rule.sum]
+        fits = holds(rows, rule.where)
+        return of_year & (fits & reduce(lambda any_, one: any_ | one, told) if told else fits)
+    return _stands(rows, dataset, last) & holds(rows, rule.where)
 
 
 _AT = ("place_id", "month")

@@ -25,7 +25,7 @@ from dashboard.store import counting, selecting
 from dashboard.store.facts import SCHEMA
 from dashboard.store.model import FIGURE_KEY, Pair, Selection
 from dashboard.store.records import Pieces
-from loaders.registry import Dataset
+from loaders.registry import Count, Dataset
 
 FORMAT = 3
 """Raised whenever the values or columns of a snapshot change, so that old ones are made anew."""
@@ -309,6 +309,27 @@ class Engine:
             listed = selecting.ordered(rows, wanted, dataset.canonical_key)
             page = self._connection.to_pyarrow(listed.select(*dataset.canonical))
         return page.select(list(dataset.canonical)), found["total"], found["latest"] or 0
+
+    def counted(
+        self,
+        dataset: Dataset,
+        pieces: Pieces,
+        committed: Collection[int],
+        rule: Count,
+        month: str,
+        place_ids: Collection[str],
+    ) -> pd.DataFrame:
+        """How many records of some places a rule counts: ``place_id, batch, rows``."""
+        rows = self._current(dataset, pieces, committed)
+        places = pa.table({"place_id": pa.array(sorted(place_ids), pa.string())})
+        found = (
+            rows.filter(counting.counts(rows, dataset.id, rule, month))
+            .semi_join(ibis.memtable(places), "place_id")
+            .group_by("place_id", "batch")
+            .agg(rows=_.count())
+        )
+        made: pd.DataFrame = self._connection.to_pyarrow(found).to_pandas()
+        return made
 
     def changed_records(
         self, dataset: Dataset, incoming: pa.Table, pieces: Pieces, committed: Collection[int]

@@ -103,6 +103,9 @@ RECOUNT, REPORTED, FOUND, SAMPLED = "@recount", "@reported", "@found", "@sampled
 """Added to a measure's id for what the field sample says of it: recounted and reported sums of the
 units that could be recounted; units that hold what was reported, and units that were judged."""
 
+LEAST_AREA, RESIDENTS_ABOVE = 60, 800
+"""A clinic for more residents than this needs at least so many square metres."""
+
 
 class BatchState(StrEnum):
     """open: being loaded; committed: counts; abandoned: never finished, its rows are removed;

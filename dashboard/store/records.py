@@ -179,20 +179,31 @@ class Records:
 
     def of_months(self, months: Collection[str], committed: Collection[int]) -> dict[str, Pieces]:
         """The rows that figures of some months are counted from, of the datasets that have any."""
+        found = {name: self.counted_in(name, months, committed) for name in self.ledgers}
+        return {name: pieces for name, pieces in found.items() if pieces.any}
+
+    def counted_in(
+        self,
+        dataset: str,
+        months: Collection[str],
+        committed: Collection[int],
+        **only: Collection[str],
+    ) -> Pieces:
+        """The rows of one dataset that figures of some months are counted from.
+
+        Args:
+            only: by partition column, the values wanted.
+        """
         years = {month[:4] for month in months}
         until = max(months, default="")
-        found: dict[str, Pieces] = {}
-        for name, ledger in self.ledgers.items():
-            flows = ledger.dataset.makes_months and name not in LATEST
-            wanted = {
-                month
-                for month in ledger.months()
-                if month <= until and (not flows or month[:4] in years)
-            }
-            pieces = ledger.pieces(committed, month=wanted)
-            if pieces.any:
-                found[name] = pieces
-        return found
+        ledger = self.ledgers[dataset]
+        flows = ledger.dataset.makes_months and dataset not in LATEST
+        wanted = {
+            month
+            for month in ledger.months()
+            if month <= until and (not flows or month[:4] in years)
+        }
+        return ledger.pieces(committed, month=wanted, **only)
 
     @property
     def last_batch(self) -> int:

@@ -11,6 +11,8 @@ from typing import Any
 from unicodedata import normalize as normalise
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.dataset as ds
 from sqlalchemy import (
     Column,
     ColumnElement,
@@ -56,7 +58,7 @@ from dashboard.store.snapshots import Snapshots
 from dashboard.store.tables import batch, boundary, institution, meta, place, snapshot, target
 from geodata.errors import DudaoError
 from geodata.model import Institution, InstitutionKind, Level, Place
-from loaders.registry import PERSON, record_datasets
+from loaders.registry import PERSON, Count, record_datasets
 
 ROOT = "root"
 DEMONSTRATION = "demonstration"
@@ -106,6 +108,7 @@ class Unit:
         self.refused: list[tuple[Table, str]] = []
         self._seen_whole: dict[str, bool] = {}
         self._children: dict[tuple[str, date], list[Place]] = {}
+        self._answered: set[int] = set()
 
     # Places
 
@@ -436,6 +439,10 @@ class Unit:
         (file,) = (one.file for one in self._kept(month) if one.version == version)
         self._published[month] = Snapshot(month, version, file)
 
+    def looks_back(self, month: str) -> bool:
+        """Whether a month is read in a version that was corrected since."""
+        return self.snapshot(month).version != self.editions(month)[0].version
+
     def _kept(self, month: str) -> list[Row[Any]]:
         """The rows of a month's versions, latest first."""
         statement = (
@@ -663,6 +670,57 @@ class Unit:
         """When a load that counts ended, in UTC; empty for none."""
         found = select(batch.c.finished).where(batch.c.id == batch_id)
         return self._connection.execute(found).scalar() or ""
+
+    def observed(
+        self, place_ids: Collection[str], month: str, measures: Collection[str] | None
+    ) -> pd.DataFrame:
+        """The stored figures of some places that count, with the loads they are of.
+
+        Columns ``place_id, measure, source, value, batch, replaced``: how many figures of earlier
+        loads each stands in place of.
+
+        Args:
+            measures: ids; None asks for all.
+        """
+        seen = pa.array(sorted(self.known_ids(place_ids)), pa.string())
+        wanted = ds.field("place_id").isin(seen)
+        if measures is not None:
+            wanted = wanted & ds.field("measure").isin(sorted(measures))
+        key = ["place_id", "measure", "source"]
+        stored = self._facts.observations([month])
+        rows: pd.DataFrame = stored.to_table([*key, "value", "batch"], filter=wanted).to_pandas()
+        rows = rows[rows["batch"].isin(self.committed())].sort_values([*key, "batch"])
+        replaced = rows.groupby(key)["batch"].cumcount()
+        latest = rows.assign(replaced=replaced).drop_duplicates(key, keep="last")
+        self._answered |= set(latest["batch"].tolist())
+        return latest.reset_index(drop=True)
+
+    def counted(
+        self, place_ids: Collection[str], month: str, dataset: str, rule: Count
+    ) -> pd.DataFrame:
+        """How many records of a dataset at some places a rule counts in a month, by load.
+
+        Columns ``place_id, batch, rows``.
+        """
+        from dashboard.store.engine import Engine
+
+        seen = self.known_ids(place_ids)
+        counties = set(self.counties(seen).values())
+        only = {} if "" in counties else {"county": counties}
+        committed = self.committed()
+        pieces = self._records.counted_in(dataset, [month], committed, **only)
+        if not seen or not pieces.any:
+            return pd.DataFrame({"place_id": [], "batch": [], "rows": []})
+        with Engine() as engine:
+            rows = engine.counted(record_datasets()[dataset], pieces, committed, rule, month, seen)
+        self._answered |= set(rows["batch"].tolist())
+        return rows
+
+    def loads(self, numbers: Collection[int]) -> list[Batch]:
+        """Loads by number, of which this unit answered a figure or record; others are left out."""
+        wanted = self._answered.intersection(numbers)
+        statement = select(batch).where(batch.c.id.in_(sorted(wanted))).order_by(batch.c.id)
+        return [_batch(row) for row in self._connection.execute(statement)]
 
     def counties(self, place_ids: Iterable[str]) -> dict[str, str]:
         """The county of some places, as far as they may be seen; empty text for one above counties.

@@ -11,7 +11,7 @@ import streamlit as st
 
 from dashboard.coverage import pace, registry
 from dashboard.coverage.ledgers import ledgers_of
-from dashboard.coverage.model import Direction, Indicator
+from dashboard.coverage.model import Direction, Indicator, Source
 from dashboard.coverage.pace import STANDINGS, Standing
 from dashboard.reports import service as reports
 from dashboard.reports.model import Export, Format
@@ -184,6 +184,7 @@ def _row(one: Indicator, address: Address) -> dict[str, Any]:
     return {
         "href": address.href(layer=layer.id),
         "compare": address.href(layer=layer.id, part=Part.RANK if wanted is None else Part.MISS),
+        "why": address.explained(cell.place.id, layer=layer.id, source=Source.REPORTED),
         "title": layer_title(layer),
         "ledgers": [
             (datawords.dataset_title(name), f"{address.href()}&{urlencode({tomap.LEDGER: name})}")

@@ -16,6 +16,7 @@ from dashboard.ui import (
     caches,
     charts,
     doubts,
+    explainview,
     exporting,
     format,
     frame,
@@ -167,13 +168,20 @@ class MapView:
     def tiles(self) -> None:
         """Value, target, change, reporting of the place in view."""
         cell = self.profile.cells[self.layer.id]
-        st.html(
+        blocks.show(
+            "tiles",
             caches.markup(
                 self.unit,
                 self._key("tiles"),
-                lambda: panel.tiles_markup(self.layer, cell, self.address.month),
-            )
+                lambda: panel.tiles_markup(self.layer, cell, self.address),
+            ),
         )
+
+    def explanation(self) -> None:
+        """What the value that was clicked stands on, over the page."""
+        asked = st.query_params.get(state.EXPLAIN)
+        if asked:
+            explainview.show(self.address, asked)
 
     def map(self) -> None:
         """The map itself."""

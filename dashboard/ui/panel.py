@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 from typing import Any
 
@@ -32,13 +32,20 @@ LISTED_SITES = 80
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """One figure with its words. ``tone`` is ``good``, ``bad`` or nothing; ``help`` a rule."""
+    """One figure with its words.
+
+    Attributes:
+        tone: ``good``, ``bad`` or nothing.
+        help: a rule.
+        href: where a click on the figure leads, or nothing.
+    """
 
     label: str
     figure: str
     under: str
     tone: str = ""
     help: str = ""
+    href: str = ""
 
 
 def tiles(layer: Layer, cell: Cell, month: str) -> list[Tile]:
@@ -53,9 +60,11 @@ def tiles(layer: Layer, cell: Cell, month: str) -> list[Tile]:
     ]
 
 
-def tiles_markup(layer: Layer, cell: Cell, month: str) -> str:
-    """The four tiles."""
-    return blocks.render("tiles.html", tiles=tiles(layer, cell, month))
+def tiles_markup(layer: Layer, cell: Cell, address: Address) -> str:
+    """The four tiles; a click on the value takes it apart."""
+    value, *others = tiles(layer, cell, address.month)
+    value = replace(value, href=address.explained(cell.place.id))
+    return blocks.render("tiles.html", tiles=[value, *others])
 
 
 def _value(layer: Layer, cell: Cell, reporting: str) -> Tile:
@@ -200,6 +209,7 @@ def _layer_row(
         rank = _("第 {rank} 名 / {ranked}").format(rank=cell.rank, ranked=cell.ranked)
     return {
         "href": address.href(layer=layer.id),
+        "why": address.explained(cell.place.id, layer=layer.id),
         "title": layer_title(layer),
         "chosen": chosen,
         "fraction": ""

@@ -29,12 +29,15 @@ _KEY = "address"
 SEARCH = "search"
 """Key of the search box."""
 
+EXPLAIN = "explain"
+"""Parameter: the place whose value is taken apart in a dialog over the view; any move closes it."""
+
 PAGE = "page"
 """The page turned to in a list; another view begins at the first."""
 
 FIELDS = (
     "place", "layer", "month", "version", "site", "source", "show", "against", "beside", "lang",
-    "part", "level", "by", "least",
+    "part", "level", "by", "least", EXPLAIN,
 )  # fmt: skip
 
 
@@ -146,6 +149,10 @@ class Address:
         del params["place"]
         tail = urlencode(params).replace("&", "&amp;")
         return lambda place_id: f"?place={quote_plus(place_id)}&amp;{tail}"
+
+    def explained(self, place_id: str, **changes: Any) -> str:
+        """The link to the view after a change, with a place's value taken apart over it."""
+        return f"{self.href(**changes)}&{urlencode({EXPLAIN: place_id})}"
 
     def href(self, **changes: Any) -> str:
         """The link to the view after a change: ``?place=…``."""

@@ -238,6 +238,9 @@ ATTACKS: dict[str, Attack] = {
         lambda u: service.doubt_payload(u, THEIRS, MONTH, [])
     ),
     "dashboard.coverage.service.drawn_place": _drawn,
+    "dashboard.coverage.service.explain": _reading(
+        lambda u: service.explain(u, View(THEIRS, LAYER, MONTH))
+    ),
     "dashboard.coverage.service.forecast": _reading(
         lambda u: service.forecast(u, View(THEIRS, LAYER, MONTH))
     ),

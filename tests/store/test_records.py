@@ -19,7 +19,7 @@ from dashboard.store.model import Change, CommitResult, Pair
 from dashboard.store.records import person_number
 from dashboard.store.undo import undo
 from geodata.errors import DudaoError
-from loaders.registry import record_datasets
+from loaders.registry import measures, record_datasets
 from tests.store import fingerprint, records, world
 from tests.store.records import Records, Row
 
@@ -298,3 +298,31 @@ def test_a_backup_brings_the_records_along(county: Store, tmp_path: Path) -> Non
     assert counted(other, "2026-10") == counted(county, "2026-10")
     assert load(other, "services", made["services"], PAIRS).batch is None
     other.close()
+
+
+def test_the_rows_that_are_counted_come_to_the_figure(plain: Store) -> None:
+    """A quarter of the measures that count rows: told by load, they are as many as the figure."""
+    made = records.invented(3, persons=50)
+    load_all(plain, made)
+    # A correction: the same contracts and services from another file, half of them changed.
+    again = [row | {"provider": "更正"} for row in made["services"][::2]]
+    correction = load(plain, "services", again).batch
+    figures = count(plain, "2026-06").query("source == 'records'")
+    compared = 0
+    with plain.unit(SYSTEM) as unit:
+        for measure in list(measures().values())[::4]:
+            rule = measure.records
+            if rule is None or rule.kind not in ("stock", "flow") or rule.distinct or rule.sum:
+                continue
+            rows = unit.counted(world.VILLAGES, "2026-06", rule.dataset, rule)
+            mine = figures[figures["measure"] == measure.id].set_index("place_id")["value"]
+            told = rows.groupby("place_id")["rows"].sum()
+            assert told.reindex(mine.index).fillna(0).to_dict() == mine.to_dict(), measure.id
+            compared += len(mine) > 0
+            if rule.dataset == "services" and len(rows):
+                assert correction in set(rows["batch"])
+        assert compared > 5
+        due = measures()["township_follow_ups_done"].records
+        assert due is not None
+        assert len(unit.counted(world.VILLAGES, "2026-06", "services", due))
+        assert unit.counted([], "2026-06", "services", due).empty

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from dashboard import server
 from dashboard.access import SYSTEM
 from dashboard.accounts.model import SignedIn
-from dashboard.coverage import registry
+from dashboard.coverage import registry, service
 from dashboard.coverage.model import View
 from dashboard.reports import service as reports
 from dashboard.settings import Settings
@@ -21,6 +21,7 @@ from dashboard.store import Store
 from dashboard.store.commit import commit
 from dashboard.store.model import Change
 from dashboard.ui import caches, state
+from geodata.errors import DudaoError
 
 from .conftest import COUNTY, LATEST, TOWN, VILLAGE
 from .test_pages import opened, shown
@@ -108,6 +109,18 @@ def test_a_version_that_is_not_kept_is_told(corrected: Store, wanted: str) -> No
         found = state.parse({"month": LATEST, "version": wanted}, unit)
         assert found.address.version is None and wanted in found.problems[0]
         assert unit.snapshot(LATEST).version == versions(corrected)[0]
+
+
+def test_an_old_version_is_not_taken_apart(corrected: Store) -> None:
+    _now, before = versions(corrected)
+    with corrected.unit(SYSTEM) as unit:
+        assert service.explain(unit, View(COUNTY, LAYER, LATEST)).rows_total > 0
+        unit.look_at(LATEST, before)
+        with pytest.raises(DudaoError) as caught:
+            service.explain(unit, View(COUNTY, LAYER, LATEST))
+    assert caught.value.code == "VERSION_NOT_EXPLAINED"
+    app = opened(place=TOWN, layer=LAYER, month=LATEST, version=str(before), explain=VILLAGE)
+    assert not app.exception and "VERSION_NOT_EXPLAINED" in app.error[0].value
 
 
 def test_an_export_is_of_the_version_shown(corrected: Store) -> None:
