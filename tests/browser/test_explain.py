@@ -44,3 +44,16 @@ def test_a_value_is_taken_apart_over_the_map(
     screen.settle()
     assert "explain" not in screen.params()
     assert screen.never_remounted()
+
+
+def test_a_value_of_the_page_of_indicators_is_taken_apart_on_the_map(
+    open_screen: OpenScreen,
+) -> None:
+    screen = open_screen(VIEW)
+    page = screen.page
+    page.goto(page.url.replace("/?", "/indicators?"))
+    row = page.locator(".dd-glance tbody tr", has_text="家庭医生签约率")
+    row.locator("a.dd-why").click(timeout=30_000)
+    dialog = page.get_by_role("dialog")
+    expect(dialog.locator(".dd-equation")).to_contain_text("签约人数", timeout=30_000)
+    screen.wait_params(explain=TOWN, layer="contract_coverage")

@@ -52,7 +52,7 @@ def test_from_the_city_to_a_clinic_and_back(open_screen: OpenScreen) -> None:
     screen.wait_drawn(f"/{TOWN}/", selected=bare)
     screen.wait_params(place=bare)
     assert screen.view() == before
-    screen.page.locator(f".dd-table tr[data-id='{VILLAGE}'] a").click()
+    screen.page.locator(f".dd-table tr[data-id='{VILLAGE}'] th a").click()
     screen.wait_drawn(f"/{TOWN}/", selected=VILLAGE)
     screen.page.locator(f".dd-sites li[data-id='{CLINIC}'] a").click()
     screen.wait_drawn(f"/{TOWN}/", selected=VILLAGE, site=CLINIC)
@@ -179,14 +179,14 @@ def test_the_table_and_the_map_show_the_same(open_screen: OpenScreen) -> None:
     assert numbers == sorted(numbers, reverse=True)
     worst = screen.rows()[0]
     row = screen.page.locator(".dd-table tbody tr").first
-    row.locator("td").nth(2).click()
+    row.locator("td").nth(1).click()
     screen.wait_params(place=worst)
     screen.wait_drawn(f"/{worst}/")
 
 
 def test_a_place_without_boundaries_sends_the_reader_to_the_table(open_screen: OpenScreen) -> None:
     screen = open_screen()
-    screen.page.locator(f".dd-table tr[data-id='{ZONE}'] a").click()
+    screen.page.locator(f".dd-table tr[data-id='{ZONE}'] th a").click()
     screen.wait_drawn(f"/{ZONE}/")
     expect(screen.frame.get_by_role("status")).to_contain_text("没有边界")
     assert screen.polygons() == []

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import html as html_module
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from dashboard.coverage import service
-from dashboard.coverage.explain import Explanation
+from dashboard.coverage.explain import Explanation, Method, Recount
 from dashboard.coverage.model import Source, Status, View
 from dashboard.settings import Settings
 from dashboard.store import Unit
@@ -61,9 +62,19 @@ def test_records_and_samples_have_their_columns(unit: Unit) -> None:
     text = words(explainview.markup(records) + explainview.rows_markup(records, ADDRESS, 0))
     assert "人员和户的台账不显示文件名" in text and "csv" not in text
     assert re.search(r"签约记录 \d+ 条", text)
-    sample = explained(unit, TOWN, source=Source.VERIFIED)
+    reported = explained(unit, TOWN)
+    found = Recount(215, 510.0, 532.0, 0, 17)
+    sample = replace(
+        reported,
+        source=Source.VERIFIED,
+        method=Method.ESTIMATE,
+        sample=found,
+        reported=reported.cell,
+        rows=[replace(row, sample=found) for row in reported.rows],
+    )
     text = words(explainview.markup(sample) + explainview.rows_markup(sample, ADDRESS, 0))
-    assert re.search(r"签约人数：上报 [\d,]+ × 复核 [\d,]+ ÷ 被复核户上报 [\d,]+ = [\d,]+", text)
+    assert re.search(r"签约人数：上报 [\d,]+ × 复核 510 ÷ 被复核户上报 532 = [\d,]+", text)
+    assert "复核 215 户" in text and "无原始记录 17 户" in text
     assert "抽样复核的单位" in text and "台账记录" not in text
 
 
