@@ -117,16 +117,13 @@ def _alone(
     rows = frames[_pair(layer)]
     if rows["denominator"].isna().all():
         return None
-    top, bottom = (rows[name].to_numpy(np.float64) for name in ("numerator", "denominator"))
     try:
         found = suppress.suppress(
             suppress.parents(rows["place_id"], rows["parent_id"]),
-            top,
-            bottom,
+            rows["numerator"].to_numpy(np.float64),
+            rows["denominator"].to_numpy(np.float64),
             threshold,
-            # Records may hold more of a part than of its whole (a plan without an examination):
-            # then neither is a part of the other, and what remains counts nobody.
-            share=is_share(layer) and not bool((top > bottom).any()),
+            share=is_share(layer),
             personal=personal,
         )
     except ValueError as error:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from dashboard.access import Actor, Grant, Role
+from dashboard.access import SYSTEM, Actor, Grant, Role
 from dashboard.accounts.service import SignedIn
 from dashboard.intake import desk
 from dashboard.intake.jobs import Job, JobState
@@ -186,10 +186,14 @@ def test_workbooks_are_offered_to_this_sign_in_only(store: Store) -> None:
 
 
 def test_an_undo_is_asked_about_first(store: Store) -> None:
-    upload = put(store, HEAD + f"{VILLAGE},2026-10,1,2\n")
+    with store.unit(SYSTEM) as unit:
+        stored = unit.figures([VILLAGE], ["2026-10"], ["registered_persons"])
+    everybody = int(stored["value"].iloc[0])
+    upload = put(store, HEAD + f"{VILLAGE},2026-10,{everybody},{everybody}\n")
     job = desk.confirm(store, CLERK, [Order(upload.id)], ())
     assert job.wait(60) and job.state is JobState.DONE
     batch = desk.batches(store, CLERK)[0]
+    assert batch.dataset == "figures"
     app = opened(undo=str(batch.id))
     assert f"撤销第 {batch.id} 批导入？" in markup(app)
     assert desk.batches(store, CLERK)[0].state is BatchState.COMMITTED

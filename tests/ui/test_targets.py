@@ -19,13 +19,13 @@ from dashboard.intake.service import load_file
 from dashboard.settings import Settings
 from dashboard.store import Unit
 from dashboard.store.undo import undo
-from dashboard.ui import caches, indicatorsview, panel, tables, targetwords, texts
+from dashboard.ui import blocks, caches, indicatorsview, panel, tables, targetwords, texts
 from dashboard.ui import map as drawing
 from dashboard.ui.state import Address
 from loaders import Request
 
 from .conftest import COUNTY, LATEST, TOWN
-from .test_pages import opened, shown
+from .test_pages import opened
 
 OTHER_TOWN = "131025109000"
 CERVICAL = registry.layer("cervical_screening")
@@ -78,7 +78,7 @@ def test_the_rule_stands_in_words_wherever_pace_is_shown(unit: Unit, lang: str) 
     markup = tables.markup(table, address)
     glance = indicatorsview.markup(service.indicators(unit, COUNTY, LATEST, ()), address)
     legend = drawing.config(table, address.moved(show=Mode.PACE), "1", 0, caches.settings())
-    tile = panel.tiles_markup(CERVICAL, cell(unit, COUNTY), LATEST)
+    tile = panel.tiles_markup(CERVICAL, cell(unit, COUNTY), address)
     for sentence in sentences:
         assert sentence in words(markup) and sentence in words(glance)
         assert sentence in legend["notes"]
@@ -114,10 +114,20 @@ def test_a_child_with_a_target_of_its_own_is_marked_in_the_table(unit: Unit) -> 
 
 
 @pytest.mark.parametrize(("lang", "said"), [("zh", "本县目标"), ("en", "this county's own target")])
-def test_the_pages_say_so(configured: Settings, lang: str, said: str) -> None:
+def test_the_pages_say_so(
+    configured: Settings, monkeypatch: pytest.MonkeyPatch, lang: str, said: str
+) -> None:
+    seen: dict[str, str] = {}
+    original = blocks.show
+
+    def kept(key: str, markup: str, *args: object, **options: object) -> None:
+        seen[key] = markup
+        original(key, markup, *args, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(blocks, "show", kept)
     app = opened(place=COUNTY, layer=CERVICAL.id, month=LATEST, lang=lang, show="pace")
     assert not app.exception and not app.error
-    assert said in html_module.unescape(shown(app))
+    assert said in html_module.unescape(seen["tiles"])
 
 
 @pytest.fixture

@@ -120,7 +120,7 @@ def test_an_old_version_is_not_taken_apart(corrected: Store) -> None:
             service.explain(unit, View(COUNTY, LAYER, LATEST))
     assert caught.value.code == "VERSION_NOT_EXPLAINED"
     app = opened(place=TOWN, layer=LAYER, month=LATEST, version=str(before), explain=VILLAGE)
-    assert not app.exception and "VERSION_NOT_EXPLAINED" in app.error[0].value
+    assert not app.exception and "它的逐条来源不再对应" in app.error[0].value
 
 
 def test_an_export_is_of_the_version_shown(corrected: Store) -> None:
