@@ -11,7 +11,7 @@ import streamlit as st
 from dashboard.coverage import funnel, ranking, registry, service
 from dashboard.coverage.forecast import YearEnd
 from dashboard.coverage.funnel import Funnel
-from dashboard.coverage.model import Layer, Source, Status, View
+from dashboard.coverage.model import Cell, Layer, Source, Status, View
 from dashboard.coverage.ranking import Ranked
 from dashboard.store.model import month_end
 from dashboard.store.unit import DEMONSTRATION, Unit
@@ -420,7 +420,6 @@ def misses_markup(
         title=_("将完不成的单位"),
         subtitle=_("把握大的在前，差得多的在前"),
         unit=unit_name(tables.measure_unit(layer.numerator)),
-        small=_("分母小于 {least}，仅供参考").format(least=ranking.MINIMUM),
         rows=[
             {
                 "id": one.cell.place.id,
@@ -435,14 +434,22 @@ def misses_markup(
                 "monthly": outlook.rounded(one.monthly),
                 "sure": one.surely,
                 "verdict": _("上端也达不到") if one.surely else _("可能完不成"),
-                "small": ranking.has_minimum(layer)
-                and (one.cell.denominator or 0) < ranking.MINIMUM,
+                "note": _forecast_note(layer, one.cell),
             }
             for one in rows
             if one.december is not None
         ],
         empty=_("没有将完不成的单位。"),
     )
+
+
+def _forecast_note(layer: Layer, cell: Cell) -> str:
+    """Why a forecast says less than others, or nothing."""
+    if cell.denominator is None:
+        return _("本月没有数据，按此前各月推算")
+    if ranking.has_minimum(layer) and cell.denominator < ranking.MINIMUM:
+        return _("分母小于 {least}，仅供参考").format(least=ranking.MINIMUM)
+    return ""
 
 
 def _outside(layer: Layer, found: Funnel) -> list[tuple[str, Any]]:
