@@ -33,6 +33,7 @@ from dashboard.cli.common import (
 from dashboard.cli.erase import erase
 from dashboard.cli.quality import quality
 from dashboard.cli.rank import rank
+from dashboard.cli.rollup import rollup
 from dashboard.cli.verify import verify
 from dashboard.coverage import disclosure, modes, pace, registry, service
 from dashboard.coverage.model import Cell, Layer, Source, View
@@ -58,6 +59,7 @@ app.add_typer(audit.app, name="audit")
 app.add_typer(user.app, name="user")
 app.command()(erase)
 app.command()(rank)
+app.command()(rollup)
 app.command()(verify)
 app.command()(quality)
 for command in (durability.backup, durability.restore, durability.check, durability.undo):

@@ -15,6 +15,7 @@ import ibis.expr.types as ir
 import pyarrow as pa
 from ibis import _
 
+from dashboard.store.facts import SCHEMA
 from dashboard.store.model import FOUND, RECOUNT, REPORTED, SAMPLED
 from dashboard.store.records import schema_of
 from loaders.registry import Condition, Count, measures, record_datasets
@@ -39,7 +40,7 @@ MONTHS = pa.schema(
 
 _FIGURE = ("place_id", "month", "measure", "value")
 _YEAR = 12
-_PLACES = 6
+PLACES = 6
 """Decimals kept of a sum: engines add in any order, and the last digits follow the order."""
 
 
@@ -138,7 +139,7 @@ def _long(wide: ir.Table, names: Sequence[str], keys: Sequence[str] = _AT) -> ir
             wide.select(
                 *keys,
                 measure=ibis.literal(name),
-                value=wide[name].cast("float64").round(_PLACES),
+                value=wide[name].cast("float64").round(PLACES),
             )
             for name in names
         ]
@@ -425,9 +426,9 @@ KINDS = {
 
 
 @cache
-def compiled(datasets: tuple[str, ...], dialect: str) -> str:
-    """``figures`` as SQL over tables ``<dataset>_once``, ``<dataset>_again``, ``committed``,
-    ``months``.
+def compiled(datasets: tuple[str, ...], dialect: str, batch: int) -> str:
+    """``figures`` as rows of observations of a load, in an engine's SQL over tables
+    ``<dataset>_once``, ``<dataset>_again``, ``committed``, ``months``.
 
     Writing it out takes ibis longer than DuckDB needs to run it on a county.
     """
@@ -438,4 +439,5 @@ def compiled(datasets: tuple[str, ...], dialect: str) -> str:
         once, again = (ibis.table(schema, name=f"{name}_{part}") for part in ("once", "again"))
         tables[name] = current(once, again, committed, record_datasets()[name].canonical_key)
     months = ibis.table(ibis.Schema.from_pyarrow(MONTHS), name="months")
-    return str(ibis.to_sql(figures(tables, months), dialect=dialect))
+    found = figures(tables, months).mutate(batch=ibis.literal(batch, "int64"))
+    return str(ibis.to_sql(found.select(*SCHEMA.names), dialect=dialect))

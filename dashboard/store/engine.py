@@ -1,12 +1,14 @@
 """The roll-up: one ibis expression from observations and a tree to every level's values.
 
-No SQL text and no engine's own function, so the same expression compiles to another ibis backend.
+No SQL text and no engine's own function, so the same expression runs on DuckDB here and on Spark
+(``spark``). Which engine does it is a row of ``engines.ENGINES``.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from calendar import monthrange
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
@@ -22,18 +24,36 @@ import pyarrow.dataset as ds
 from ibis import _
 
 from dashboard.store import counting
+from dashboard.store.appended import partitions
 from dashboard.store.facts import SCHEMA
-from dashboard.store.model import FIGURE_KEY, Pair
+from dashboard.store.model import DEFAULT_COMPUTE, FIGURE_KEY, Compute, Pair
 from dashboard.store.records import Pieces
 from loaders.registry import Dataset
 
-FORMAT = 3
+FORMAT = 4
 """Raised whenever the values or columns of a snapshot change, so that old ones are made anew."""
 
-COLUMNS = (
-    "place_id", "parent_id", "source", "numerator_measure", "denominator_measure", "numerator",
-    "denominator", "reporting", "expected", "own_numerator", "own_denominator",
+VALUES = pa.schema(
+    [
+        *(
+            (name, pa.string())
+            for name in (
+                "month", "place_id", "parent_id", "source", "numerator_measure",
+                "denominator_measure",
+            )
+        ),
+        ("numerator", pa.float64()),
+        ("denominator", pa.float64()),
+        ("reporting", pa.int64()),
+        ("expected", pa.int64()),
+        ("own_numerator", pa.float64()),
+        ("own_denominator", pa.float64()),
+    ]
 )  # fmt: skip
+"""What a roll-up hands out."""
+
+COLUMNS = tuple(name for name in VALUES.names if name != "month")
+"""The columns of a snapshot."""
 
 _TOLERANCE = 1e-9
 """Relative difference below which two sums of decimals are the same figure."""
@@ -62,16 +82,17 @@ def roll_up(
         observations: ``place_id, month, measure, value, source, batch`` of committed batches; of
             one key the latest batch counts.
         tree: ``node, parent, depth, leaf, leaves, month, place_id, parent_id``: one node for each
-            place of each month; ``parent`` is a node or -1, ``leaves`` the leaf places at or
-            below.
+            place of each month, numbered by month, parent and place; ``parent`` is a node or -1,
+            ``leaves`` the leaf places at or below.
         measures: ``number, measure``: the measures of the pairs, numbered.
         pairs: ``pair, top, bottom, numerator_measure, denominator_measure``: what to roll up, with
-            the measures by number too.
+            the measures by number too; numbered in their order.
         depths: the depths that occur in ``tree``.
 
     Returns:
-        ``month`` and ``COLUMNS``: of each source and pair that any place of the month has, one row
-        for every place that has places below and for every leaf place that has the pair.
+        ``VALUES``: of each source and pair that any place of the month has, one row for every
+        place that has places below and for every leaf place that has the pair; in the order of
+        nodes, sources and pairs.
     """
     located = (
         observations.join(measures, "measure")
@@ -123,10 +144,8 @@ def roll_up(
             own_numerator=_.disagrees.ifelse(_.own_numerator, nothing),
             own_denominator=_.disagrees.ifelse(_.own_denominator, nothing),
         )
-        .select("month", *COLUMNS)
-        .order_by(
-            "month", "parent_id", "place_id", "source", "numerator_measure", "denominator_measure"
-        )
+        .order_by("node", "source", "pair")
+        .select(*VALUES.names)
     )
 
 
@@ -159,7 +178,7 @@ def _bottom_up(
             below = levels[-1]
             sums = (
                 below.group_by("parent", *keys)
-                .agg(**{value: below[value].sum() for value in values})
+                .agg(**{value: _sum(below[value]) for value in values})
                 .rename(node="parent")
                 .join(tree.select("node", "parent", "depth", "leaf"), "node")
                 .select(*columns)
@@ -167,6 +186,13 @@ def _bottom_up(
             level = ibis.union(sums, level.anti_join(sums, ["node", *keys]))
         levels.append(level)
     return ibis.union(*levels) if len(levels) > 1 else levels[0]
+
+
+def _sum(column: ir.Column) -> ir.Scalar:
+    """A sum that does not depend on the order an engine adds in."""
+    if column.type().is_integer():
+        return column.sum().cast("int64")
+    return column.sum().round(counting.PLACES)
 
 
 def _paired(figures: ir.Table, pairs: ir.Table) -> ir.Table:
@@ -208,15 +234,100 @@ class Replacing:
     elsewhere: pa.Table
 
 
-class Engine:
-    """DuckDB through ibis; spills below ``scratch`` (or the system's place) when memory is short.
+class RollUp(ABC):
+    """An engine that counts records and rolls figures up: ``DuckDB`` here, ``spark.Spark``.
 
-    A context manager: leaving it gives memory and disk back.
+    A context manager: leaving it gives memory and disk back. What an engine has to offer is few:
+    to know tables by name, to run a query and keep its rows, to hand rows out a few at a time.
     """
 
-    def __init__(self, scratch: Path | None = None) -> None:
+    dialect: str
+    """What ibis calls its SQL."""
+
+    @abstractmethod
+    def __enter__(self) -> Self: ...
+
+    @abstractmethod
+    def __exit__(self, *_: object) -> None: ...
+
+    @abstractmethod
+    def put(self, name: str, rows: pa.Table | ds.Dataset) -> None:
+        """Know rows by a name; files are read when they are asked for, from their place."""
+
+    @abstractmethod
+    def keep(self, name: str, query: str) -> None:
+        """Run a query once and know its rows by a name, outside Python's memory."""
+
+    @abstractmethod
+    def stream(self, query: str, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+        """Run a query and hand its rows out in order, in a schema."""
+
+    def count(
+        self, pieces: Mapping[str, Pieces], committed: Collection[int], months: Sequence[str]
+    ) -> pa.Table:
+        """Count some months' figures from records: rows of observations, of no load.
+
+        Args:
+            pieces: the rows of every dataset that has any.
+        """
+        self._count(pieces, committed, months)
+        return pa.Table.from_batches(self.stream("SELECT * FROM counted", SCHEMA), SCHEMA)
+
+    def roll_up(
+        self,
+        observations: ds.Dataset,
+        committed: Collection[int],
+        tree: pd.DataFrame,
+        pairs: Sequence[Pair],
+        pieces: Mapping[str, Pieces] | None = None,
+        months: Sequence[str] = (),
+    ) -> Iterator[pa.RecordBatch]:
+        """Run ``roll_up`` on stored rows: ``VALUES``, in a snapshot's order, month by month.
+
+        Args:
+            tree: as ``periods.month_trees`` makes it: its order of nodes is the snapshot's order.
+            pieces, months: records to be counted for some months; what they say stands above
+                figures of the same source in a file.
+        """
+        self._count(pieces or {}, committed, months)
+        measures, numbered = _numbered(pairs)
+        self.put("observations", observations)
+        self.put("tree", pa.Table.from_pandas(tree, schema=_TREE, preserve_index=False))
+        self.put("measures", measures)
+        self.put("pairs", numbered)
+        depths = tuple(sorted(set(tree["depth"].tolist())))
+        yield from self.stream(compiled(depths, self.dialect), VALUES)
+
+    def _count(
+        self, pieces: Mapping[str, Pieces], committed: Collection[int], months: Sequence[str]
+    ) -> None:
+        """Make the tables ``committed`` and ``counted``."""
+        self.put("committed", _batches(committed))
+        if not pieces:
+            self.put("counted", SCHEMA.empty_table())
+            return
+        for name, piece in pieces.items():
+            self.put(f"{name}_once", piece.once)
+            self.put(f"{name}_again", piece.again)
+        self.put("months", _months(months))
+        self.keep("counted", counting.compiled(tuple(sorted(pieces)), self.dialect, COUNTED))
+
+
+class Engine(RollUp):
+    """DuckDB; what does not fit its memory spills below ``scratch`` (or the system's place).
+
+    It also compares what a load brings with what is stored.
+    """
+
+    dialect = "duckdb"
+
+    def __init__(self, scratch: Path | None = None, compute: Compute = DEFAULT_COMPUTE) -> None:
         self._spill = TemporaryDirectory(prefix="engine-", dir=scratch)
-        self._connection = ibis.duckdb.connect(temp_directory=self._spill.name)
+        self._connection = ibis.duckdb.connect(
+            temp_directory=self._spill.name,
+            memory_limit=f"{compute.memory}B",
+            preserve_insertion_order=False,
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -225,52 +336,30 @@ class Engine:
         self._connection.disconnect()
         self._spill.cleanup()
 
-    def roll_up(
-        self,
-        observations: ds.Dataset,
-        committed: Collection[int],
-        tree: pd.DataFrame,
-        pairs: Sequence[Pair],
-        counted: pa.Table | None = None,
-    ) -> pa.Table:
-        """Run ``roll_up`` on stored rows; the result is sorted by month, then parent.
-
-        Args:
-            counted: what ``count`` found; it stands above figures of the same source in a file.
-        """
-        measures, numbered = _numbered(pairs)
+    def put(self, name: str, rows: pa.Table | ds.Dataset) -> None:
         duckdb = self._connection.con
-        duckdb.register("observations", observations)
-        duckdb.register("counted", SCHEMA.empty_table() if counted is None else counted)
-        duckdb.register("committed", _batches(committed))
-        duckdb.register("tree", pa.Table.from_pandas(tree, schema=_TREE, preserve_index=False))
-        duckdb.register("measures", measures)
-        duckdb.register("pairs", numbered)
-        depths = tuple(sorted(set(tree["depth"].tolist())))
-        return duckdb.sql(compiled(depths)).to_arrow_table()
+        if not isinstance(rows, ds.FileSystemDataset):
+            duckdb.register(name, rows)
+            return
+        # DuckDB reads files itself faster than it is fed; "" in a path stands for no county.
+        parts = partitions(rows)
+        columns = (
+            f"NULLIF(\"{one}\", '') AS \"{one}\"" if one in parts else f'"{one}"'
+            for one in rows.schema.names
+        )
+        files = ", ".join("'" + file.replace("'", "''") + "'" for file in rows.files)
+        types = ", ".join(f"'{one}': VARCHAR" for one in parts)
+        duckdb.execute(
+            f"CREATE OR REPLACE TEMP VIEW {name} AS SELECT {', '.join(columns)} FROM "
+            f"read_parquet([{files}], hive_partitioning=true, hive_types={{{types}}})"
+        )
 
-    def count(
-        self,
-        pieces: Mapping[str, Pieces],
-        committed: Collection[int],
-        months: Sequence[str],
-    ) -> pa.Table:
-        """Count some months' figures from records: rows of observations, of no load.
+    def keep(self, name: str, query: str) -> None:
+        self._connection.con.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {query}")
 
-        Args:
-            pieces: the rows of every dataset that has any.
-        """
-        if not pieces:
-            return SCHEMA.empty_table()
-        duckdb = self._connection.con
-        for name, piece in pieces.items():
-            duckdb.register(f"{name}_once", piece.once)
-            duckdb.register(f"{name}_again", piece.again)
-        duckdb.register("committed", _batches(committed))
-        duckdb.register("months", _months(months))
-        found = duckdb.sql(counting.compiled(tuple(sorted(pieces)), "duckdb")).to_arrow_table()
-        numbers = pa.repeat(pa.scalar(_COUNTED, pa.int64()), len(found))
-        return found.append_column("batch", numbers).select(SCHEMA.names).cast(SCHEMA)
+    def stream(self, query: str, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+        rows = self._connection.con.sql(query).to_arrow_reader(_BATCH_ROWS)
+        yield from (batch.select(schema.names).cast(schema) for batch in rows)
 
     def records(
         self,
@@ -359,8 +448,11 @@ class Engine:
         return self._connection.to_pyarrow(changed.select(*rows.columns))
 
 
-_COUNTED = 2**62
+COUNTED = 2**62
 """Stands for the load of a counted figure: above every load's number, so that it wins."""
+
+_BATCH_ROWS = 64 * 2_048
+"""Rows handed out at once."""
 
 _TREE = pa.schema(
     {
@@ -388,8 +480,8 @@ _PAIRS = pa.schema(
 
 
 @cache
-def compiled(depths: tuple[int, ...]) -> str:
-    """``roll_up`` in DuckDB's SQL over tables named as its inputs, for a tree of some depths.
+def compiled(depths: tuple[int, ...], dialect: str) -> str:
+    """``roll_up`` in an engine's SQL over tables named as its inputs, for a tree of some depths.
 
     Writing it out takes ibis longer than DuckDB needs to run it on a county, and depends on nothing
     but the depth of the tree.
@@ -409,7 +501,7 @@ def compiled(depths: tuple[int, ...]) -> str:
         named("pairs", _PAIRS),
         depths,
     )
-    return str(ibis.to_sql(expression, dialect="duckdb"))
+    return str(ibis.to_sql(expression, dialect=dialect))
 
 
 def _months(months: Sequence[str]) -> pa.Table:
@@ -435,6 +527,7 @@ def _committed(observations: ds.Dataset, committed: Collection[int]) -> ir.Table
 
 def _numbered(pairs: Sequence[Pair]) -> tuple[pa.Table, pa.Table]:
     """The tables ``measures`` and ``pairs`` of ``roll_up``: numbers join faster than names."""
+    pairs = sorted(set(pairs))
     names = sorted({name for pair in pairs for name in (pair.numerator, pair.denominator)})
     number = {name: position for position, name in enumerate(names)}
     measures = {"number": range(len(names)), "measure": names}
