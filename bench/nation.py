@@ -41,7 +41,7 @@ _KINDS = (
 """Shares of the kinds of services."""
 
 
-@dataclass(frozen=True, slots=False)
+@dataclass(frozen=True)
 class Nation:
     """Provinces, cities, counties, townships and villages, the same number below each.
 
@@ -193,7 +193,9 @@ def _services(nation: Nation, county: str, total: int, batch: int) -> pa.Table:
     return pa.table(arrays, schema=schema)
 
 
-def _drawn(rng: np.random.Generator, shares: tuple[tuple[str, float], ...], number: int) -> pa.Array:
+def _drawn(
+    rng: np.random.Generator, shares: tuple[tuple[str, float], ...], number: int
+) -> pa.Array:
     names, weights = zip(*shares, strict=True)
     return _named(list(names), rng.choice(len(names), number, p=weights))
 

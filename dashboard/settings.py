@@ -88,7 +88,7 @@ class Settings(BaseSettings):
         keys: directory of the secret keys (``DUDAO_KEYS``); None: ``keys`` in the data directory.
         max_upload_mb: the largest file the pages take.
         engine: what rolls up: ``duckdb``, or ``spark`` (needs requirements-spark.txt).
-        memory: what the engine may take at most (``2GB``); what does not fit lies on disk meanwhile.
+        memory: what the engine may take at most (``2GB``); the rest lies on disk meanwhile.
         spark: address of a Spark Connect server (``sc://...``) that sees the data directory under
             the same path; None: Spark runs on this machine.
         password_sign_in: whether accounts of this program may sign in with a password.

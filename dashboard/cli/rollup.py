@@ -34,9 +34,7 @@ def rollup(
     """用已有的数据和台账重新汇总一个月，发布为新的版本。"""
     began = time.monotonic()
     with reporting(as_json), closing(open_store(data)) as store:
-        made = reroll(
-            store, actor(store, login), month, registry.pairs(), progress, engine=engine
-        )
+        made = reroll(store, actor(store, login), month, registry.pairs(), progress, engine=engine)
         rows = store.snapshots.rows(made)
         disclosure.prepare(store.snapshots, [made])
         used = engine or store.compute.engine
@@ -45,4 +43,6 @@ def rollup(
         found = {"month": made.month, "version": made.version, "engine": used, "rows": rows}
         print_json({**found, "seconds": round(took, 3)})
         return
-    typer.echo(f"{made.month} 已重新汇总为第 {made.version} 版：{rows:,} 行，{took:.1f} 秒，{used}。")
+    typer.echo(
+        f"{made.month} 已重新汇总为第 {made.version} 版：{rows:,} 行，{took:.1f} 秒，{used}。"
+    )

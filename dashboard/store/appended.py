@@ -106,9 +106,7 @@ class Appended:
             kind.make_fragment(
                 f"{self.directory}/{file.path}",
                 here,
-                partition_expression=reduce(
-                    and_, map(_lies_in, self.partitions, file.part)
-                ),
+                partition_expression=reduce(and_, map(_lies_in, self.partitions, file.part)),
             )
             for file in files
         ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from calendar import monthrange
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
@@ -55,6 +55,8 @@ VALUES = pa.schema(
 COLUMNS = tuple(name for name in VALUES.names if name != "month")
 """The columns of a snapshot."""
 
+Kept = Callable[[str, ir.Table], ir.Table]
+
 _TOLERANCE = 1e-9
 """Relative difference below which two sums of decimals are the same figure."""
 
@@ -70,6 +72,7 @@ def roll_up(
     measures: ir.Table,
     pairs: ir.Table,
     depths: Collection[int],
+    kept: Kept,
 ) -> ir.Table:
     """Values of every pair at every place, for all months and sources at once.
 
@@ -88,6 +91,7 @@ def roll_up(
         pairs: ``pair, top, bottom, numerator_measure, denominator_measure``: what to roll up, with
             the measures by number too; numbered in their order.
         depths: the depths that occur in ``tree``.
+        kept: takes what several steps read, to be worked out once.
 
     Returns:
         ``VALUES``: of each source and pair that any place of the month has, one row for every
@@ -99,15 +103,16 @@ def roll_up(
         .join(tree.select("node", "month", "place_id"), ["month", "place_id"])
         .select("node", "source", "number", "value", "batch")
     )
-    own = (
+    own = kept(
+        "own",
         current(located, ("node", "source", "number"))
         .join(tree.select("node", "parent", "depth", "leaf"), "node")
-        .select("node", "parent", "depth", "leaf", "source", "number", "value")
+        .select("node", "parent", "depth", "leaf", "source", "number", "value"),
     )
-    resolved = _bottom_up(own, tree, depths, ("source", "number"), ("value",))
-    both = _paired(resolved, pairs).mutate(reporting=_.leaf.cast("int64"))
+    resolved = _bottom_up(own, tree, depths, ("source", "number"), ("value",), kept)
+    both = kept("both", _paired(resolved, pairs).mutate(reporting=_.leaf.cast("int64")))
     shown = _bottom_up(
-        both, tree, depths, ("source", "pair"), ("numerator", "denominator", "reporting")
+        both, tree, depths, ("source", "pair"), ("numerator", "denominator", "reporting"), kept
     ).select("node", "source", "pair", "leaf", "numerator", "denominator", "reporting")
 
     # Places with places below: a row whether or not anything is known there, of every pair that is
@@ -161,6 +166,7 @@ def _bottom_up(
     depths: Collection[int],
     keys: tuple[str, ...],
     values: tuple[str, ...],
+    kept: Kept,
 ) -> ir.Table:
     """At each place the sums over its children where any child has a row, else its own row.
 
@@ -176,12 +182,13 @@ def _bottom_up(
         level = own.filter(own.depth == depth).select(*columns)
         if levels:
             below = levels[-1]
-            sums = (
+            sums = kept(
+                f"sums_{keys[-1]}_{depth}",
                 below.group_by("parent", *keys)
                 .agg(**{value: _sum(below[value]) for value in values})
                 .rename(node="parent")
                 .join(tree.select("node", "parent", "depth", "leaf"), "node")
-                .select(*columns)
+                .select(*columns),
             )
             level = ibis.union(sums, level.anti_join(sums, ["node", *keys]))
         levels.append(level)
@@ -243,6 +250,8 @@ class RollUp(ABC):
 
     dialect: str
     """What ibis calls its SQL."""
+    runs_again: bool
+    """Whether it reads a named query's tables anew at every mention, even within one query."""
 
     @abstractmethod
     def __enter__(self) -> Self: ...
@@ -253,6 +262,10 @@ class RollUp(ABC):
     @abstractmethod
     def put(self, name: str, rows: pa.Table | ds.Dataset) -> None:
         """Know rows by a name; files are read when they are asked for, from their place."""
+
+    @abstractmethod
+    def name(self, name: str, query: str) -> None:
+        """Know what a query finds by a name."""
 
     @abstractmethod
     def keep(self, name: str, query: str) -> None:
@@ -296,21 +309,29 @@ class RollUp(ABC):
         self.put("measures", measures)
         self.put("pairs", numbered)
         depths = tuple(sorted(set(tree["depth"].tolist())))
-        yield from self.stream(compiled(depths, self.dialect), VALUES)
+        *steps, (_name, last) = compiled(depths, self.dialect)
+        for name, query in steps:
+            self.keep(name, query)
+        yield from self.stream(last, VALUES)
 
     def _count(
         self, pieces: Mapping[str, Pieces], committed: Collection[int], months: Sequence[str]
     ) -> None:
         """Make the tables ``committed`` and ``counted``."""
         self.put("committed", _batches(committed))
-        if not pieces:
-            self.put("counted", SCHEMA.empty_table())
-            return
+        self.put("nothing", SCHEMA.empty_table())
         for name, piece in pieces.items():
             self.put(f"{name}_once", piece.once)
             self.put(f"{name}_again", piece.again)
         self.put("months", _months(months))
-        self.keep("counted", counting.compiled(tuple(sorted(pieces)), self.dialect, COUNTED))
+        queries = counting.compiled(tuple(sorted(pieces)), self.dialect, COUNTED)
+        for name, query in queries.current.items():
+            (self.keep if self.runs_again else self.name)(name, query)
+        parts = {f"counted_{at}": query for at, query in enumerate(queries.figures)}
+        for name, query in parts.items():
+            self.keep(name, query)
+        every = ["nothing", *parts]
+        self.name("counted", " UNION ALL ".join(f"SELECT * FROM {name}" for name in every))
 
 
 class Engine(RollUp):
@@ -320,6 +341,7 @@ class Engine(RollUp):
     """
 
     dialect = "duckdb"
+    runs_again = False
 
     def __init__(self, scratch: Path | None = None, compute: Compute = DEFAULT_COMPUTE) -> None:
         self._spill = TemporaryDirectory(prefix="engine-", dir=scratch)
@@ -344,7 +366,7 @@ class Engine(RollUp):
         # DuckDB reads files itself faster than it is fed; "" in a path stands for no county.
         parts = partitions(rows)
         columns = (
-            f"NULLIF(\"{one}\", '') AS \"{one}\"" if one in parts else f'"{one}"'
+            f'NULLIF("{one}", \'\') AS "{one}"' if one in parts else f'"{one}"'
             for one in rows.schema.names
         )
         files = ", ".join("'" + file.replace("'", "''") + "'" for file in rows.files)
@@ -353,6 +375,9 @@ class Engine(RollUp):
             f"CREATE OR REPLACE TEMP VIEW {name} AS SELECT {', '.join(columns)} FROM "
             f"read_parquet([{files}], hive_partitioning=true, hive_types={{{types}}})"
         )
+
+    def name(self, name: str, query: str) -> None:
+        self._connection.con.execute(f"CREATE OR REPLACE TEMP VIEW {name} AS {query}")
 
     def keep(self, name: str, query: str) -> None:
         self._connection.con.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {query}")
@@ -480,17 +505,24 @@ _PAIRS = pa.schema(
 
 
 @cache
-def compiled(depths: tuple[int, ...], dialect: str) -> str:
-    """``roll_up`` in an engine's SQL over tables named as its inputs, for a tree of some depths.
+def compiled(depths: tuple[int, ...], dialect: str) -> tuple[tuple[str, str], ...]:
+    """``roll_up`` in an engine's SQL over tables named as its inputs, for a tree of some depths:
+    the name and the query of every step, each over the ones before it.
 
     Writing it out takes ibis longer than DuckDB needs to run it on a county, and depends on nothing
     but the depth of the tree.
     """
 
+    steps: list[tuple[str, str]] = []
+
     def named(name: str, schema: pa.Schema) -> ir.Table:
         # A join forgets that a column is never empty, and a union wants both sides alike.
         columns = [field.with_nullable(True) for field in schema]
         return ibis.table(ibis.Schema.from_pyarrow(pa.schema(columns)), name=name)
+
+    def kept(name: str, rows: ir.Table) -> ir.Table:
+        steps.append((f"step_{name}", str(ibis.to_sql(rows, dialect=dialect))))
+        return named(f"step_{name}", rows.schema().to_pyarrow())
 
     stored = named("observations", SCHEMA).semi_join(named("committed", _BATCHES), "batch")
     observations = ibis.union(stored, named("counted", SCHEMA))
@@ -500,20 +532,24 @@ def compiled(depths: tuple[int, ...], dialect: str) -> str:
         named("measures", _MEASURES),
         named("pairs", _PAIRS),
         depths,
+        kept,
     )
-    return str(ibis.to_sql(expression, dialect=dialect))
+    return *steps, ("", str(ibis.to_sql(expression, dialect=dialect)))
 
 
 def _months(months: Sequence[str]) -> pa.Table:
     """The table ``months`` of ``counting``."""
     rows = []
-    for month in months:
+    before = ""
+    for month in sorted(months):
         year, number = int(month[:4]), int(month[5:])
         first, last = date(year, 1, 1), date(year, number, monthrange(year, number)[1])
         length = (date(year + 1, 1, 1) - first).days
-        rows.append((month, year, number, first, last, length))
-    columns = dict(zip(counting.MONTHS.names, zip(*rows, strict=True), strict=True))
-    return pa.table({name: list(values) for name, values in columns.items()}, counting.MONTHS)
+        since = f"{year}-{int(before[5:]) + 1:02d}" if before[:4] == month[:4] else f"{year}-01"
+        row = (month, year, number, first, last, length, since)
+        rows.append(dict(zip(counting.MONTHS.names, row, strict=True)))
+        before = month
+    return pa.Table.from_pylist(rows, counting.MONTHS)
 
 
 def _batches(committed: Collection[int]) -> pa.Table:

@@ -296,12 +296,12 @@ def _by_month(
     left: list[pa.RecordBatch] = []
 
     def of(month: str) -> Iterator[pa.RecordBatch]:
-        while (batch := left.pop() if left else next(rows, None)) is not None:
-            here = pc.sum(pc.equal(batch["month"], month)).as_py() or 0
-            if here < len(batch):
-                left.append(batch.slice(here))
+        while (part := left.pop() if left else next(rows, None)) is not None:
+            here = pc.sum(pc.equal(part["month"], month)).as_py() or 0
+            if here < len(part):
+                left.append(part.slice(here))
             if here:
-                yield batch.slice(0, here)
+                yield part.slice(0, here)
             if left:
                 return
 
@@ -311,10 +311,10 @@ def _by_month(
 
 def _noting_flags(rows: Iterable[pa.RecordBatch], flagged: set[str]) -> Iterator[pa.RecordBatch]:
     """Hand rows on and collect the places whose own figures differ from the sums shown."""
-    for batch in rows:
-        differs = pc.or_(pc.is_valid(batch["own_numerator"]), pc.is_valid(batch["own_denominator"]))
-        flagged.update(batch["place_id"].filter(differs).to_pylist())
-        yield batch
+    for part in rows:
+        differs = pc.or_(pc.is_valid(part["own_numerator"]), pc.is_valid(part["own_denominator"]))
+        flagged.update(part["place_id"].filter(differs).to_pylist())
+        yield part
 
 
 def put_snapshots(connection: Connection, made: Made) -> list[str]:

@@ -103,9 +103,7 @@ class Ledger(Appended):
         counts = frozenset(committed)
         parts: dict[tuple[str | None, ...], set[int]] = {}
         files = [
-            file
-            for file in self._added(**only)
-            if file.first != file.last or file.first in counts
+            file for file in self._added(**only) if file.first != file.last or file.first in counts
         ]
         for file in files:
             parts.setdefault(file.part, set()).update((file.first, file.last))

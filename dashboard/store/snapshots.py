@@ -61,7 +61,7 @@ class Snapshots:
         self._lock = Lock()
 
     def write(self, month: str, version: int, rows: Iterable[pa.RecordBatch]) -> Snapshot:
-        """Write one month's rows (``VALUES``, sorted by parent) as they come, whole or not at all."""
+        """Write one month's rows (``VALUES``, sorted by parent) as they come, whole or not."""
         name = f"{month}-v{version:05d}-{secrets.token_hex(4)}.parquet"
         self._directory.mkdir(parents=True, exist_ok=True)
         part = self._directory / (name + _TEMPORARY)

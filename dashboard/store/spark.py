@@ -44,6 +44,7 @@ class Spark(RollUp):
     """Spark, by the address of a Connect server or started here within the memory allowed."""
 
     dialect = "pyspark"
+    runs_again = True
 
     def __init__(self, scratch: Path | None, compute: Compute) -> None:
         self._scratch = scratch
@@ -86,6 +87,9 @@ class Spark(RollUp):
         path.mkdir()
         pq.write_table(table, path / "part-0.parquet")
         self._known(name, self._reader(table.schema).parquet(_url(path)))
+
+    def name(self, name: str, query: str) -> None:
+        self._known(name, self._session.sql(query))
 
     def keep(self, name: str, query: str) -> None:
         path = self._new_path()

@@ -66,7 +66,9 @@ def test_a_month_gets_a_new_version_with_the_same_values(data: Path) -> None:
         (("--month", "2026-10", "--engine", "abacus"), "ENGINE_UNKNOWN"),
     ],
 )
-def test_what_cannot_be_rolled_up_is_said(data: Path, arguments: tuple[str, ...], code: str) -> None:
+def test_what_cannot_be_rolled_up_is_said(
+    data: Path, arguments: tuple[str, ...], code: str
+) -> None:
     left, told, _ = run(data, *arguments)
     assert (left, told["error"]["code"]) == (2, code)
     if code == "ENGINE_UNKNOWN":
