@@ -19,6 +19,10 @@ setup: .venv/.ready-dev
 	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@
 
+.venv/.ready-spark: .venv/.ready requirements-spark.txt
+	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements-spark.txt
+	@touch $@
+
 run: .venv/.ready
 	$(PY) -m dashboard demo --if-empty
 	$(PY) -m dashboard serve --host $(HOST) --port $(PORT)
@@ -33,11 +37,11 @@ test: lint
 	$(PY) -m tests.ensure_chromium
 	$(PY) -m pytest -m "not slow" -n 2 --dist loadfile
 
-test-slow: .venv/.ready-dev
+test-slow: .venv/.ready-dev .venv/.ready-spark
 	$(PY) -m tests.ensure_chromium
 	$(PY) -m pytest -m slow
 
-bench: .venv/.ready-dev
+bench: .venv/.ready-dev .venv/.ready-spark
 	$(PY) -m tests.ensure_chromium
 	$(PY) -m bench
 

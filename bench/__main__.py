@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 
-from bench import OUT, gate, layer_switch, loading, machine, payload, report, rerun
+from bench import OUT, gate, layer_switch, loading, machine, payload, report, rerun, rollup
 
 PARTS = {
     "gate": gate.run,
@@ -16,6 +16,7 @@ PARTS = {
     "rerun": rerun.run,
     "layer_switch": layer_switch.run,
     "loading": loading.run,
+    "rollup": rollup.run,
 }
 
 

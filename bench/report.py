@@ -102,6 +102,45 @@ def _loading(result: dict[str, Any]) -> list[Line]:
     ]  # fmt: skip
 
 
+def _rollup(result: dict[str, Any]) -> list[Line]:
+    ours, engines = result["ours"], result["engines"]
+    over, faster = result["ours_over_bare"], result["pandas_over_ours"]
+    found = [
+        Line(
+            f"{result['services']:,} services of {result['villages']:,} villages to every level",
+            f"{ours['seconds']:.1f} s (processor {ours['cpu_s']:.1f} s), {ours['rows']:,} rows",
+            "", None,
+        ),
+        Line("  peak memory", f"{ours['peak_gb']:.2f} GB", "< 4 GB", ours["peak_gb"] < 4),
+        Line(
+            "  ÷ bare DuckDB, the same figures of villages only",
+            f"{over:.2f}: {_took(result['bare'])}", "≤ 2", over <= 2,
+        ),
+        Line(
+            "  ÷ bare DuckDB, services by village and kind, persons not told apart",
+            f"{result['ours_over_plain']:.2f}: {_took(result['plain'])}", "stated", None,
+        ),
+        Line(
+            "  pandas with everything in memory ÷ ours",
+            f"{faster:.2f}: {_took(result['pandas'])}, {result['pandas']['peak_gb']:.1f} GB",
+            "≥ 5", faster >= 5,
+        ),
+    ]  # fmt: skip
+    rates = ", ".join(f"{name} {rate:,.0f}" for name, rate in engines["per_core"].items())
+    return [
+        *found,
+        Line(
+            f"Spark = DuckDB on {engines['services']:,} services, to the last digit",
+            "equal" if engines["equal"] else "different", "equal", engines["equal"],
+        ),
+        Line("  services a second and core, start included", rates, "stated", None),
+    ]  # fmt: skip
+
+
+def _took(one: dict[str, Any]) -> str:
+    return f"{one['seconds']:.1f} s (processor {one['cpu_s']:.1f} s)"
+
+
 def _gate(result: dict[str, Any]) -> list[Line]:
     return [
         Line(
@@ -116,7 +155,7 @@ def _gate(result: dict[str, Any]) -> list[Line]:
 
 _PARTS = {
     "gate": _gate, "payload": _payload, "rerun": _rerun, "layer_switch": _switch,
-    "loading": _loading,
+    "loading": _loading, "rollup": _rollup,
 }  # fmt: skip
 
 

@@ -38,6 +38,7 @@ from dashboard.cli.funnel import funnel
 from dashboard.cli.ledger import ledger
 from dashboard.cli.quality import quality
 from dashboard.cli.rank import rank
+from dashboard.cli.rollup import rollup
 from dashboard.cli.verify import verify
 from dashboard.coverage import disclosure, modes, pace, registry, service
 from dashboard.coverage.model import Cell, Layer, Source, View
@@ -65,6 +66,7 @@ app.command()(erase)
 app.command()(rank)
 app.command()(forecast)
 app.command()(funnel)
+app.command()(rollup)
 app.command()(verify)
 app.command()(quality)
 app.command()(ledger)

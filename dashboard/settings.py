@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pydantic import (
     AliasChoices,
     BaseModel,
+    ByteSize,
     ConfigDict,
     Field,
     SecretStr,
@@ -24,6 +25,7 @@ from pydantic_settings import (
 )
 
 from dashboard.access import Role
+from dashboard.store.model import DEFAULT_COMPUTE, Compute
 from geodata.errors import SystemProblem
 
 SETTINGS_FILE = "dudao.toml"
@@ -85,6 +87,10 @@ class Settings(BaseSettings):
         session_idle_minutes, session_hours: how long a sign-in lasts unused, and at the most.
         keys: directory of the secret keys (``DUDAO_KEYS``); None: ``keys`` in the data directory.
         max_upload_mb: the largest file the pages take.
+        engine: what rolls up: ``duckdb``, or ``spark`` (needs requirements-spark.txt).
+        memory: what the engine may take at most (``2GB``); the rest lies on disk meanwhile.
+        spark: address of a Spark Connect server (``sc://...``) that sees the data directory under
+            the same path; None: Spark runs on this machine.
         password_sign_in: whether accounts of this program may sign in with a password.
         demonstration_remote: whether demonstration accounts may be used from other machines.
         oidc_issuer, oidc_client_id, oidc_client_secret: the identity provider (OpenID Connect) and
@@ -113,6 +119,9 @@ class Settings(BaseSettings):
     session_idle_minutes: int = Field(default=60, ge=1, le=24 * 60)
     session_hours: int = Field(default=12, ge=1, le=24)
     max_upload_mb: int = Field(default=200, ge=1, le=2048)
+    engine: str = DEFAULT_COMPUTE.engine
+    memory: ByteSize = Field(default=ByteSize(DEFAULT_COMPUTE.memory), ge=500_000_000)
+    spark: SecretStr | None = None
 
     password_sign_in: bool = True
     demonstration_remote: bool = False
@@ -130,6 +139,12 @@ class Settings(BaseSettings):
         if not self.password_sign_in and self.oidc_issuer is None:
             raise ValueError("关闭 password_sign_in 之前须先设置 oidc_issuer")
         return self
+
+    @property
+    def compute(self) -> Compute:
+        """What rolls up."""
+        address = None if self.spark is None else self.spark.get_secret_value()
+        return Compute(self.engine, int(self.memory), address)
 
     @property
     def address(self) -> str:

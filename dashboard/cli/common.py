@@ -48,7 +48,7 @@ def settings(data: Path | None) -> Settings:
 def open_store(data: Path | None) -> Store:
     """The store of the data directory."""
     chosen = settings(data)
-    return Store.open(chosen.data, chosen.database_url, chosen.keys)
+    return Store.open(chosen.data, chosen.database_url, chosen.keys, chosen.compute)
 
 
 def actor(store: Store, login: str | None = None) -> Actor:

@@ -7,15 +7,35 @@ knows nothing of that and only keeps the rows.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from operator import and_
 from pathlib import Path
 from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.dataset as ds
 from deltalake import DeltaTable, write_deltalake
+from pyarrow.fs import LocalFileSystem
 
 COMPACT_ABOVE_FILES = 24
 """A partition loaded in more pieces than this is rewritten into few files."""
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """A file of a table.
+
+    Attributes:
+        path: below the table's directory.
+        part: the values of the table's partition columns; None stands for an empty one.
+        first, last: the lowest and the highest batch it holds rows of.
+    """
+
+    path: str
+    part: tuple[str | None, ...]
+    first: int
+    last: int
 
 
 class Appended:
@@ -57,11 +77,42 @@ class Appended:
         Args:
             only: by partition column, the values wanted; columns not named are not restricted.
         """
+        return self._of(self._added(**only))
+
+    def _added(self, **only: Collection[str]) -> list[Added]:
+        """The files of some partitions in the current version."""
         table = self._table()
         if table is None:
+            return []
+        actions = pa.table(table.get_add_actions(flatten=True)).to_pydict()
+        listed = zip(
+            actions["path"],
+            zip(*(actions[f"partition.{name}"] for name in self.partitions), strict=True),
+            actions["min.batch"],
+            actions["max.batch"],
+            strict=True,
+        )
+        wanted = [(self.partitions.index(name), values) for name, values in only.items()]
+        return [
+            Added(unquote(path), part, low, high)
+            for path, part, low, high in listed
+            if all(part[at] in values for at, values in wanted)
+        ]
+
+    def _of(self, files: Iterable[Added]) -> ds.Dataset:
+        """The rows of some files, by their place on disk."""
+        kind, here = ds.ParquetFileFormat(), LocalFileSystem()
+        fragments = [
+            kind.make_fragment(
+                f"{self.directory}/{file.path}",
+                here,
+                partition_expression=reduce(and_, map(_lies_in, self.partitions, file.part)),
+            )
+            for file in files
+        ]
+        if not fragments:
             return ds.InMemoryDataset(self.schema.empty_table())
-        wanted = [(column, "in", sorted(values)) for column, values in only.items()]
-        return table.to_pyarrow_dataset(file_pruning_predicate=wanted or None, schema=self.schema)
+        return ds.FileSystemDataset(fragments, self.schema, kind, here)
 
     def files(self) -> list[Path]:
         """Every file that makes up the current version: its data and the log."""
@@ -126,3 +177,13 @@ class Appended:
         table = self._table()
         if table is not None:
             table.vacuum(dry_run=False, full=True)
+
+
+def _lies_in(column: str, value: str | None) -> ds.Expression:
+    field = ds.field(column)
+    return field.is_null() if value is None else field == value
+
+
+def partitions(rows: ds.FileSystemDataset) -> list[str]:
+    """The columns that stand in the paths of a table's files and not in the files."""
+    return [name for name in rows.schema.names if f"/{name}=" in rows.files[0]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from typing import Any
 
@@ -212,6 +212,50 @@ def ensure_snapshots(
             doomed = put_snapshots(command.connection, made)
         store.snapshots.remove(doomed)
     return made.snapshots
+
+
+@acts("data.publish")
+def reroll(
+    store: Store,
+    actor: Actor,
+    month: str,
+    pairs: Iterable[Pair],
+    progress: Progress | None = None,
+    timeout: float = LOAD_TIMEOUT_S,
+    engine: str | None = None,
+) -> Snapshot:
+    """Roll a month up again from what is stored, into a new version, and publish it.
+
+    Args:
+        engine: by name; None: as the store is set.
+
+    Raises:
+        NotAllowed: audited.
+        DudaoError: MONTH_FORM, MONTH_EMPTY, ENGINE_UNKNOWN.
+        SystemProblem: LOAD_BUSY, DISK_FULL, ENGINE_MISSING, SPARK_NO_JAVA, SPARK_UNREACHABLE.
+    """
+    store.require(actor, "data.publish", subject=month)
+    month_end(month)
+    tell = progress or quiet
+    compute = replace(store.compute, engine=engine) if engine else store.compute
+    with loading(store, tell, timeout):
+        with database.reading(store.engine, EVERYTHING) as connection:
+            reported = reported_months(connection)
+        if month not in reported:
+            raise DudaoError(
+                "MONTH_EMPTY",
+                f"{month} 没有任何数据，无从汇总。",
+                f"有数据的月份：{'、'.join(reported[-_SHOWN:])}。"
+                if reported
+                else "请先导入数据(load)。",
+            )
+        made = roll_up(store, [month], tuple(pairs), None, tell, compute=compute)
+        tell("正在发布")
+        details = {"months": [month], "engine": compute.engine}
+        with store.command(actor, "data.publish", subject=month, details=details) as command:
+            doomed = put_snapshots(command.connection, made)
+        store.snapshots.remove(doomed)
+    return made.snapshots[0]
 
 
 def _stale_months(store: Store, pairs: Sequence[Pair]) -> list[str]:

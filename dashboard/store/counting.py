@@ -6,15 +6,17 @@ whole numbers or sums of what the records hold: two engines agree to the last di
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache, reduce
 from typing import Any
 
 import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
-from ibis import _
+from ibis import _, selectors
 
+from dashboard.store.facts import SCHEMA
 from dashboard.store.model import (
     FOUND,
     LEAST_AREA,
@@ -37,14 +39,15 @@ MONTHS = pa.schema(
         "first": pa.date32(),
         "last": pa.date32(),
         "days": pa.int64(),
+        "since": pa.string(),
     }
 )
 """The months counted: ``number`` 1 to 12, ``first`` the 1 January, ``last`` the month's last day,
-``days`` of the year."""
+``days`` of the year, ``since`` the first month of the year after the one counted before."""
 
 _FIGURE = ("place_id", "month", "measure", "value")
 _YEAR = 12
-_PLACES = 6
+PLACES = 6
 """Decimals kept of a sum: engines add in any order, and the last digits follow the order."""
 
 
@@ -61,8 +64,9 @@ def current(once: ir.Table, again: ir.Table, committed: ir.Table, key: Sequence[
     return both.filter(~both.gone)
 
 
-def figures(tables: Mapping[str, ir.Table], months: ir.Table) -> ir.Table:
-    """Everything the loaded records say: ``place_id, month, measure, value, source``.
+def figures(tables: Mapping[str, ir.Table], months: ir.Table) -> list[ir.Table]:
+    """Everything the loaded records say, a table a kind: ``place_id, month, measure, value,
+    source``.
 
     Args:
         tables: the records that count, by dataset; a measure is counted when its datasets are here.
@@ -76,12 +80,14 @@ def figures(tables: Mapping[str, ir.Table], months: ir.Table) -> ir.Table:
     by_kind = {
         kind: {name: rule for name, rule in rules.items() if rule.kind == kind} for kind in KINDS
     }
-    parts = [KINDS[kind](tables, months, mine) for kind, mine in by_kind.items() if mine]
-    found = [_union(parts).mutate(source=ibis.literal(RECORDS))] if parts else []
+    found = [
+        KINDS[kind](tables, months, mine).mutate(source=ibis.literal(RECORDS))
+        for kind, mine in by_kind.items()
+        if mine
+    ]
     if "revisits" in tables:
         found.append(_sampled(tables["revisits"], months).mutate(source=ibis.literal(VERIFIED)))
-    rows = _union(found)
-    return rows.filter(rows.value.notnull())
+    return [rows.filter(rows.value.notnull()) for rows in found]
 
 
 def _union(parts: Sequence[ir.Table]) -> ir.Table:
@@ -103,10 +109,22 @@ def holds(rows: ir.Table, conditions: Sequence[Condition]) -> ir.BooleanValue:
     )
 
 
+@cache
+def _several() -> frozenset[str]:
+    """The columns that hold several codes in one text, with blanks between."""
+    return frozenset(
+        name
+        for dataset in record_datasets().values()
+        for name, column in dataset.columns.items()
+        if column.kind == "choices"
+    )
+
+
 def _holds(column: ir.Value, wanted: Any) -> ir.BooleanValue:
     if isinstance(wanted, bool):
         return column.fill_null(False) == wanted
-    # Several codes stand in one text, with blanks between.
+    if column.get_name() not in _several():
+        return column.fill_null("").isin(sorted(_codes(wanted)))
     words = ibis.literal(" ").concat(column.fill_null("")).concat(" ")
     codes = (wanted,) if isinstance(wanted, str) else wanted
     return reduce(lambda any_, code: any_ | words.contains(f" {code} "), codes, ibis.literal(False))
@@ -165,16 +183,10 @@ _AT = ("place_id", "month")
 
 
 def _long(wide: ir.Table, names: Sequence[str], keys: Sequence[str] = _AT) -> ir.Table:
-    """Columns named as measures, below one another."""
-    return _union(
-        [
-            wide.select(
-                *keys,
-                measure=ibis.literal(name),
-                value=wide[name].cast("float64").round(_PLACES),
-            )
-            for name in names
-        ]
+    """Columns named as measures, below one another; in one pass, whatever the engine."""
+    rounded = {name: wide[name].cast("float64").round(PLACES) for name in names}
+    return wide.select(*keys, **rounded).pivot_longer(
+        selectors.cols(*names), names_to="measure", values_to="value"
     )
 
 
@@ -228,33 +240,106 @@ def _stock(
 def _flow(tables: Mapping[str, ir.Table], months: ir.Table, rules: Mapping[str, Count]) -> ir.Table:
     """Rows dated from 1 January to the month's last day; a place has a value where it has a row."""
     parts = []
+    keys = ("place_id", "year", "number")
     for dataset in sorted({rule.dataset for rule in rules.values()}):
-        rows = _numbered(tables[dataset], months)
+        rows = _by_asked(tables[dataset], months)
         mine = {name: rule for name, rule in rules.items() if rule.dataset == dataset}
-        keys = ("place_id", "year", "number")
-        whole = {name: rule for name, rule in mine.items() if rule.distinct is None}
-        if whole:
-            amounts = {name: _amount(rows, rule) for name, rule in whole.items()}
-            each = _long(rows.group_by(*keys).agg(**amounts), list(whole), keys)
-            counted = [name for name, rule in whole.items() if not rule.sum]
-            parts.append(each.filter((each.value > 0) | ~each.measure.isin(counted)))
-        for name, rule in mine.items():
-            if rule.distinct is not None:
-                fits = rows.filter(holds(rows, rule.where))
-                first = fits.group_by("place_id", "year", rule.distinct).agg(number=_.number.min())
-                parts.append(
-                    first.group_by(*keys)
-                    .agg(n=_.count())
-                    .select(*keys, measure=ibis.literal(name), value=_.n.cast("float64"))
-                )
+        summed = {name: rule for name, rule in mine.items() if rule.sum}
+        if summed:
+            amounts = {name: _amount(rows, rule) for name, rule in summed.items()}
+            parts.append(_long(rows.group_by(*keys).agg(**amounts), list(summed), keys))
+        parts += [_numbers(rows, some) for some in _apart(mine, summed)]
     return _to_date(_union(parts), months)
+
+
+def _apart(rules: Mapping[str, Count], without: Collection[str]) -> list[dict[str, Count]]:
+    """Rules in as few groups as will do, so that no row fulfils two of a group.
+
+    A group also counts at most one column's values once each: it is one pass over the rows.
+    """
+    groups: list[dict[str, Count]] = []
+    for name, rule in rules.items():
+        if name in without:
+            continue
+        for group in groups:
+            distinct = {one.distinct for one in (rule, *group.values())} - {None}
+            if len(distinct) < 2 and all(_exclude(rule, one) for one in group.values()):
+                group[name] = rule
+                break
+        else:
+            groups.append({name: rule})
+    return groups
+
+
+def _exclude(rule: Count, other: Count) -> bool:
+    """Whether two rules want different codes of a column that holds one code."""
+    wanted = {one.column: _codes(one.value) for one in other.where if one.column not in _several()}
+    return any(
+        one.column in wanted and wanted[one.column].isdisjoint(_codes(one.value))
+        for one in rule.where
+    )
+
+
+def _codes(value: Any) -> set[Any]:
+    return set(value) if isinstance(value, tuple) else {value}
+
+
+def _numbers(rows: ir.Table, rules: Mapping[str, Count]) -> ir.Table:
+    """How many rows of each month fulfil rules of which a row fulfils one at most.
+
+    Where a rule counts a column's values once a year, a value counts in its first month.
+    """
+    names = sorted(rules, key=lambda name: rules[name].distinct is None)
+    rule = ibis.cases(
+        *(
+            (holds(rows, rules[name].where), ibis.literal(at, "int16"))
+            for at, name in enumerate(names)
+        ),
+        else_=ibis.null("int16"),
+    )
+    tagged = rows.mutate(rule=rule)
+    tagged = tagged.filter(tagged.rule.notnull())
+    once = sum(one.distinct is not None for one in rules.values())
+    keys = ["place_id", "year", "rule"]
+    if not once:
+        found = tagged.group_by(*keys, "number").agg(n=tagged.count())
+    else:
+        (column,) = {one.distinct for one in rules.values()} - {None}
+        values = tagged[column]
+        apart = tagged.rule < once
+        split = tagged.select(
+            *keys,
+            "number",
+            who=apart.ifelse(values, ibis.null(values.type())),
+            at=apart.ifelse(ibis.null("int64"), tagged.number),
+        )
+        first = split.group_by(*keys, "who", "at").agg(number=split.number.min(), n=split.count())
+        found = first.group_by(*keys, "number").agg(n=(first.rule < once).ifelse(1, first.n).sum())
+    measure = ibis.cases(*((found.rule == at, name) for at, name in enumerate(names)), else_=None)
+    return found.select(
+        "place_id", "year", "number", measure=measure, value=found.n.cast("float64")
+    )
+
+
+def _by_asked(rows: ir.Table, months: ir.Table) -> ir.Table:
+    """Rows with year and number of the first month asked for that they are in.
+
+    A single month needs no figures of the months before it.
+    """
+    spans = months.select("since", "month", "year", "number")
+    found = rows.rename(dated="month").join(spans, [_.dated >= spans.since, _.dated <= spans.month])
+    return found.drop("month", "since").rename(month="dated")
+
+
+def _dated(rows: ir.Table) -> ir.Table:
+    """Rows with year and number of their month."""
+    year = rows.month.substr(0, 4).cast("int64")
+    return rows.mutate(year=year, number=rows.month.substr(5, 2).cast("int64"))
 
 
 def _numbered(rows: ir.Table, months: ir.Table) -> ir.Table:
     """Rows of the years that are counted, with year and number of their month."""
-    year = rows.month.substr(0, 4).cast("int64")
-    numbered = rows.mutate(year=year, number=rows.month.substr(5, 2).cast("int64"))
-    return numbered.semi_join(months, "year")
+    return _dated(rows).semi_join(months, "year")
 
 
 def _to_date(each: ir.Table, months: ir.Table) -> ir.Table:
@@ -331,11 +416,12 @@ def _fulfilment(
             "month_right", "place_id_right", "person_right"
         )
         wide = each.group_by("place_id", "month").agg(
-            due=each.due.sum(), done=ibis.least(each.met.fill_null(0), each.due).sum()
+            **{
+                name: (ibis.least(each.met.fill_null(0), each.due) if one.done else each.due).sum()
+                for name, one in mine.items()
+            }
         )
-        for name, one in mine.items():
-            value = wide["done" if one.done else "due"].cast("float64")
-            parts.append(wide.select("place_id", "month", measure=ibis.literal(name), value=value))
+        parts.append(_long(wide, list(mine)))
     return _union(parts)
 
 
@@ -433,18 +519,9 @@ def _sampled(revisits: ir.Table, months: ir.Table) -> ir.Table:
         SAMPLED: judged.ifelse(1, 0).sum(),
     }
     keys = ("place_id", "year", "number")
-    names = {f"column{at}": suffix for at, suffix in enumerate(columns)}
-    amounts = {f"column{at}": amount for at, amount in enumerate(columns.values())}
-    wide = rows.group_by(*keys, "measure").agg(**amounts)
-    return _to_date(
-        _union(
-            [
-                wide.select(*keys, measure=wide.measure + suffix, value=wide[name].cast("float64"))
-                for name, suffix in names.items()
-            ]
-        ),
-        months,
-    )
+    wide = rows.group_by(*keys, of=rows.measure).agg(**columns)
+    each = _long(wide, list(columns), (*keys, "of"))
+    return _to_date(each.mutate(measure=each.of + each.measure).drop("of"), months)
 
 
 KINDS = {
@@ -457,18 +534,38 @@ KINDS = {
 """By kind: the expression for all its measures."""
 
 
+@dataclass(frozen=True, slots=True)
+class Queries:
+    """Counting in an engine's SQL.
+
+    Attributes:
+        current: by dataset the records that count, over tables ``<dataset>_once``,
+            ``<dataset>_again``, ``committed``.
+        figures: a query a kind, as rows of observations, over tables named as the datasets and
+            ``months``.
+    """
+
+    current: Mapping[str, str]
+    figures: Sequence[str]
+
+
 @cache
-def compiled(datasets: tuple[str, ...], dialect: str) -> str:
-    """``figures`` as SQL over tables ``<dataset>_once``, ``<dataset>_again``, ``committed``,
-    ``months``.
+def compiled(datasets: tuple[str, ...], dialect: str, batch: int) -> Queries:
+    """Everything some datasets say, as observations of a load.
 
     Writing it out takes ibis longer than DuckDB needs to run it on a county.
     """
     committed = ibis.table({"batch": "int64"}, name="committed")
-    tables = {}
+    months = ibis.table(ibis.Schema.from_pyarrow(MONTHS), name="months")
+    tables, chosen = {}, {}
     for name in datasets:
         schema = ibis.Schema.from_pyarrow(schema_of(name))
         once, again = (ibis.table(schema, name=f"{name}_{part}") for part in ("once", "again"))
-        tables[name] = current(once, again, committed, record_datasets()[name].canonical_key)
-    months = ibis.table(ibis.Schema.from_pyarrow(MONTHS), name="months")
-    return str(ibis.to_sql(figures(tables, months), dialect=dialect))
+        tables[name] = ibis.table(schema, name=name)
+        chosen[name] = current(once, again, committed, record_datasets()[name].canonical_key)
+    load = ibis.literal(batch, "int64")
+    found = [one.mutate(batch=load).select(*SCHEMA.names) for one in figures(tables, months)]
+    return Queries(
+        {name: str(ibis.to_sql(one, dialect=dialect)) for name, one in chosen.items()},
+        [str(ibis.to_sql(one, dialect=dialect)) for one in found],
+    )

@@ -1,12 +1,14 @@
 """The roll-up: one ibis expression from observations and a tree to every level's values.
 
-No SQL text and no engine's own function, so the same expression compiles to another ibis backend.
+No SQL text and no engine's own function, so the same expression runs on DuckDB here and on Spark
+(``spark``). Which engine does it is a row of ``engines.ENGINES``.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from calendar import monthrange
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
@@ -22,18 +24,38 @@ import pyarrow.dataset as ds
 from ibis import _
 
 from dashboard.store import counting, selecting
+from dashboard.store.appended import partitions
 from dashboard.store.facts import SCHEMA
-from dashboard.store.model import FIGURE_KEY, Pair, Selection
+from dashboard.store.model import DEFAULT_COMPUTE, FIGURE_KEY, Compute, Pair, Selection
 from dashboard.store.records import Pieces
 from loaders.registry import Count, Dataset
 
-FORMAT = 3
+FORMAT = 4
 """Raised whenever the values or columns of a snapshot change, so that old ones are made anew."""
 
-COLUMNS = (
-    "place_id", "parent_id", "source", "numerator_measure", "denominator_measure", "numerator",
-    "denominator", "reporting", "expected", "own_numerator", "own_denominator",
+VALUES = pa.schema(
+    [
+        *(
+            (name, pa.string())
+            for name in (
+                "month", "place_id", "parent_id", "source", "numerator_measure",
+                "denominator_measure",
+            )
+        ),
+        ("numerator", pa.float64()),
+        ("denominator", pa.float64()),
+        ("reporting", pa.int64()),
+        ("expected", pa.int64()),
+        ("own_numerator", pa.float64()),
+        ("own_denominator", pa.float64()),
+    ]
 )  # fmt: skip
+"""What a roll-up hands out."""
+
+COLUMNS = tuple(name for name in VALUES.names if name != "month")
+"""The columns of a snapshot."""
+
+Kept = Callable[[str, ir.Table], ir.Table]
 
 _TOLERANCE = 1e-9
 """Relative difference below which two sums of decimals are the same figure."""
@@ -50,6 +72,7 @@ def roll_up(
     measures: ir.Table,
     pairs: ir.Table,
     depths: Collection[int],
+    kept: Kept,
 ) -> ir.Table:
     """Values of every pair at every place, for all months and sources at once.
 
@@ -62,31 +85,34 @@ def roll_up(
         observations: ``place_id, month, measure, value, source, batch`` of committed batches; of
             one key the latest batch counts.
         tree: ``node, parent, depth, leaf, leaves, month, place_id, parent_id``: one node for each
-            place of each month; ``parent`` is a node or -1, ``leaves`` the leaf places at or
-            below.
+            place of each month, numbered by month, parent and place; ``parent`` is a node or -1,
+            ``leaves`` the leaf places at or below.
         measures: ``number, measure``: the measures of the pairs, numbered.
         pairs: ``pair, top, bottom, numerator_measure, denominator_measure``: what to roll up, with
-            the measures by number too.
+            the measures by number too; numbered in their order.
         depths: the depths that occur in ``tree``.
+        kept: takes what several steps read, to be worked out once.
 
     Returns:
-        ``month`` and ``COLUMNS``: of each source and pair that any place of the month has, one row
-        for every place that has places below and for every leaf place that has the pair.
+        ``VALUES``: of each source and pair that any place of the month has, one row for every
+        place that has places below and for every leaf place that has the pair; in the order of
+        nodes, sources and pairs.
     """
     located = (
         observations.join(measures, "measure")
         .join(tree.select("node", "month", "place_id"), ["month", "place_id"])
         .select("node", "source", "number", "value", "batch")
     )
-    own = (
+    own = kept(
+        "own",
         current(located, ("node", "source", "number"))
         .join(tree.select("node", "parent", "depth", "leaf"), "node")
-        .select("node", "parent", "depth", "leaf", "source", "number", "value")
+        .select("node", "parent", "depth", "leaf", "source", "number", "value"),
     )
-    resolved = _bottom_up(own, tree, depths, ("source", "number"), ("value",))
-    both = _paired(resolved, pairs).mutate(reporting=_.leaf.cast("int64"))
+    resolved = _bottom_up(own, tree, depths, ("source", "number"), ("value",), kept)
+    both = kept("both", _paired(resolved, pairs).mutate(reporting=_.leaf.cast("int64")))
     shown = _bottom_up(
-        both, tree, depths, ("source", "pair"), ("numerator", "denominator", "reporting")
+        both, tree, depths, ("source", "pair"), ("numerator", "denominator", "reporting"), kept
     ).select("node", "source", "pair", "leaf", "numerator", "denominator", "reporting")
 
     # Places with places below: a row whether or not anything is known there, of every pair that is
@@ -123,10 +149,8 @@ def roll_up(
             own_numerator=_.disagrees.ifelse(_.own_numerator, nothing),
             own_denominator=_.disagrees.ifelse(_.own_denominator, nothing),
         )
-        .select("month", *COLUMNS)
-        .order_by(
-            "month", "parent_id", "place_id", "source", "numerator_measure", "denominator_measure"
-        )
+        .order_by("node", "source", "pair")
+        .select(*VALUES.names)
     )
 
 
@@ -142,6 +166,7 @@ def _bottom_up(
     depths: Collection[int],
     keys: tuple[str, ...],
     values: tuple[str, ...],
+    kept: Kept,
 ) -> ir.Table:
     """At each place the sums over its children where any child has a row, else its own row.
 
@@ -157,16 +182,24 @@ def _bottom_up(
         level = own.filter(own.depth == depth).select(*columns)
         if levels:
             below = levels[-1]
-            sums = (
+            sums = kept(
+                f"sums_{keys[-1]}_{depth}",
                 below.group_by("parent", *keys)
-                .agg(**{value: below[value].sum() for value in values})
+                .agg(**{value: _sum(below[value]) for value in values})
                 .rename(node="parent")
                 .join(tree.select("node", "parent", "depth", "leaf"), "node")
-                .select(*columns)
+                .select(*columns),
             )
             level = ibis.union(sums, level.anti_join(sums, ["node", *keys]))
         levels.append(level)
     return ibis.union(*levels) if len(levels) > 1 else levels[0]
+
+
+def _sum(column: ir.Column) -> ir.Scalar:
+    """A sum that does not depend on the order an engine adds in."""
+    if column.type().is_integer():
+        return column.sum().cast("int64")
+    return column.sum().round(counting.PLACES)
 
 
 def _paired(figures: ir.Table, pairs: ir.Table) -> ir.Table:
@@ -208,15 +241,115 @@ class Replacing:
     elsewhere: pa.Table
 
 
-class Engine:
-    """DuckDB through ibis; spills below ``scratch`` (or the system's place) when memory is short.
+class RollUp(ABC):
+    """An engine that counts records and rolls figures up: ``DuckDB`` here, ``spark.Spark``.
 
-    A context manager: leaving it gives memory and disk back.
+    A context manager: leaving it gives memory and disk back. What an engine has to offer is few:
+    to know tables by name, to run a query and keep its rows, to hand rows out a few at a time.
     """
 
-    def __init__(self, scratch: Path | None = None) -> None:
+    dialect: str
+    """What ibis calls its SQL."""
+    runs_again: bool
+    """Whether it reads a named query's tables anew at every mention, even within one query."""
+
+    @abstractmethod
+    def __enter__(self) -> Self: ...
+
+    @abstractmethod
+    def __exit__(self, *_: object) -> None: ...
+
+    @abstractmethod
+    def put(self, name: str, rows: pa.Table | ds.Dataset) -> None:
+        """Know rows by a name; files are read when they are asked for, from their place."""
+
+    @abstractmethod
+    def name(self, name: str, query: str) -> None:
+        """Know what a query finds by a name."""
+
+    @abstractmethod
+    def keep(self, name: str, query: str) -> None:
+        """Run a query once and know its rows by a name, outside Python's memory."""
+
+    @abstractmethod
+    def stream(self, query: str, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+        """Run a query and hand its rows out in order, in a schema."""
+
+    def count(
+        self, pieces: Mapping[str, Pieces], committed: Collection[int], months: Sequence[str]
+    ) -> pa.Table:
+        """Count some months' figures from records: rows of observations, of no load.
+
+        Args:
+            pieces: the rows of every dataset that has any.
+        """
+        self._count(pieces, committed, months)
+        return pa.Table.from_batches(self.stream("SELECT * FROM counted", SCHEMA), SCHEMA)
+
+    def roll_up(
+        self,
+        observations: ds.Dataset,
+        committed: Collection[int],
+        tree: pd.DataFrame,
+        pairs: Sequence[Pair],
+        pieces: Mapping[str, Pieces] | None = None,
+        months: Sequence[str] = (),
+    ) -> Iterator[pa.RecordBatch]:
+        """Run ``roll_up`` on stored rows: ``VALUES``, in a snapshot's order, month by month.
+
+        Args:
+            tree: as ``periods.month_trees`` makes it: its order of nodes is the snapshot's order.
+            pieces, months: records to be counted for some months; what they say stands above
+                figures of the same source in a file.
+        """
+        self._count(pieces or {}, committed, months)
+        measures, numbered = _numbered(pairs)
+        self.put("observations", observations)
+        self.put("tree", pa.Table.from_pandas(tree, schema=_TREE, preserve_index=False))
+        self.put("measures", measures)
+        self.put("pairs", numbered)
+        depths = tuple(sorted(set(tree["depth"].tolist())))
+        *steps, (_name, last) = compiled(depths, self.dialect)
+        for name, query in steps:
+            self.keep(name, query)
+        yield from self.stream(last, VALUES)
+
+    def _count(
+        self, pieces: Mapping[str, Pieces], committed: Collection[int], months: Sequence[str]
+    ) -> None:
+        """Make the tables ``committed`` and ``counted``."""
+        self.put("committed", _batches(committed))
+        self.put("nothing", SCHEMA.empty_table())
+        for name, piece in pieces.items():
+            self.put(f"{name}_once", piece.once)
+            self.put(f"{name}_again", piece.again)
+        self.put("months", _months(months))
+        queries = counting.compiled(tuple(sorted(pieces)), self.dialect, COUNTED)
+        for name, query in queries.current.items():
+            (self.keep if self.runs_again else self.name)(name, query)
+        parts = {f"counted_{at}": query for at, query in enumerate(queries.figures)}
+        for name, query in parts.items():
+            self.keep(name, query)
+        every = ["nothing", *parts]
+        self.name("counted", " UNION ALL ".join(f"SELECT * FROM {name}" for name in every))
+
+
+class Engine(RollUp):
+    """DuckDB; what does not fit its memory spills below ``scratch`` (or the system's place).
+
+    It also compares what a load brings with what is stored.
+    """
+
+    dialect = "duckdb"
+    runs_again = False
+
+    def __init__(self, scratch: Path | None = None, compute: Compute = DEFAULT_COMPUTE) -> None:
         self._spill = TemporaryDirectory(prefix="engine-", dir=scratch)
-        self._connection = ibis.duckdb.connect(temp_directory=self._spill.name)
+        self._connection = ibis.duckdb.connect(
+            temp_directory=self._spill.name,
+            memory_limit=f"{compute.memory}B",
+            preserve_insertion_order=False,
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -225,52 +358,33 @@ class Engine:
         self._connection.disconnect()
         self._spill.cleanup()
 
-    def roll_up(
-        self,
-        observations: ds.Dataset,
-        committed: Collection[int],
-        tree: pd.DataFrame,
-        pairs: Sequence[Pair],
-        counted: pa.Table | None = None,
-    ) -> pa.Table:
-        """Run ``roll_up`` on stored rows; the result is sorted by month, then parent.
-
-        Args:
-            counted: what ``count`` found; it stands above figures of the same source in a file.
-        """
-        measures, numbered = _numbered(pairs)
+    def put(self, name: str, rows: pa.Table | ds.Dataset) -> None:
         duckdb = self._connection.con
-        duckdb.register("observations", observations)
-        duckdb.register("counted", SCHEMA.empty_table() if counted is None else counted)
-        duckdb.register("committed", _batches(committed))
-        duckdb.register("tree", pa.Table.from_pandas(tree, schema=_TREE, preserve_index=False))
-        duckdb.register("measures", measures)
-        duckdb.register("pairs", numbered)
-        depths = tuple(sorted(set(tree["depth"].tolist())))
-        return duckdb.sql(compiled(depths)).to_arrow_table()
+        if not isinstance(rows, ds.FileSystemDataset):
+            duckdb.register(name, rows)
+            return
+        # DuckDB reads files itself faster than it is fed; "" in a path stands for no county.
+        parts = partitions(rows)
+        columns = (
+            f'NULLIF("{one}", \'\') AS "{one}"' if one in parts else f'"{one}"'
+            for one in rows.schema.names
+        )
+        files = ", ".join("'" + file.replace("'", "''") + "'" for file in rows.files)
+        types = ", ".join(f"'{one}': VARCHAR" for one in parts)
+        duckdb.execute(
+            f"CREATE OR REPLACE TEMP VIEW {name} AS SELECT {', '.join(columns)} FROM "
+            f"read_parquet([{files}], hive_partitioning=true, hive_types={{{types}}})"
+        )
 
-    def count(
-        self,
-        pieces: Mapping[str, Pieces],
-        committed: Collection[int],
-        months: Sequence[str],
-    ) -> pa.Table:
-        """Count some months' figures from records: rows of observations, of no load.
+    def name(self, name: str, query: str) -> None:
+        self._connection.con.execute(f"CREATE OR REPLACE TEMP VIEW {name} AS {query}")
 
-        Args:
-            pieces: the rows of every dataset that has any.
-        """
-        if not pieces:
-            return SCHEMA.empty_table()
-        duckdb = self._connection.con
-        for name, piece in pieces.items():
-            duckdb.register(f"{name}_once", piece.once)
-            duckdb.register(f"{name}_again", piece.again)
-        duckdb.register("committed", _batches(committed))
-        duckdb.register("months", _months(months))
-        found = duckdb.sql(counting.compiled(tuple(sorted(pieces)), "duckdb")).to_arrow_table()
-        numbers = pa.repeat(pa.scalar(_COUNTED, pa.int64()), len(found))
-        return found.append_column("batch", numbers).select(SCHEMA.names).cast(SCHEMA)
+    def keep(self, name: str, query: str) -> None:
+        self._connection.con.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {query}")
+
+    def stream(self, query: str, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+        rows = self._connection.con.sql(query).to_arrow_reader(_BATCH_ROWS)
+        yield from (batch.select(schema.names).cast(schema) for batch in rows)
 
     def records(
         self,
@@ -405,8 +519,11 @@ class Engine:
         return self._connection.to_pyarrow(changed.select(*rows.columns))
 
 
-_COUNTED = 2**62
+COUNTED = 2**62
 """Stands for the load of a counted figure: above every load's number, so that it wins."""
+
+_BATCH_ROWS = 64 * 2_048
+"""Rows handed out at once."""
 
 _TREE = pa.schema(
     {
@@ -434,17 +551,24 @@ _PAIRS = pa.schema(
 
 
 @cache
-def compiled(depths: tuple[int, ...]) -> str:
-    """``roll_up`` in DuckDB's SQL over tables named as its inputs, for a tree of some depths.
+def compiled(depths: tuple[int, ...], dialect: str) -> tuple[tuple[str, str], ...]:
+    """``roll_up`` in an engine's SQL over tables named as its inputs, for a tree of some depths:
+    the name and the query of every step, each over the ones before it.
 
     Writing it out takes ibis longer than DuckDB needs to run it on a county, and depends on nothing
     but the depth of the tree.
     """
 
+    steps: list[tuple[str, str]] = []
+
     def named(name: str, schema: pa.Schema) -> ir.Table:
         # A join forgets that a column is never empty, and a union wants both sides alike.
         columns = [field.with_nullable(True) for field in schema]
         return ibis.table(ibis.Schema.from_pyarrow(pa.schema(columns)), name=name)
+
+    def kept(name: str, rows: ir.Table) -> ir.Table:
+        steps.append((f"step_{name}", str(ibis.to_sql(rows, dialect=dialect))))
+        return named(f"step_{name}", rows.schema().to_pyarrow())
 
     stored = named("observations", SCHEMA).semi_join(named("committed", _BATCHES), "batch")
     observations = ibis.union(stored, named("counted", SCHEMA))
@@ -454,20 +578,24 @@ def compiled(depths: tuple[int, ...]) -> str:
         named("measures", _MEASURES),
         named("pairs", _PAIRS),
         depths,
+        kept,
     )
-    return str(ibis.to_sql(expression, dialect="duckdb"))
+    return *steps, ("", str(ibis.to_sql(expression, dialect=dialect)))
 
 
 def _months(months: Sequence[str]) -> pa.Table:
     """The table ``months`` of ``counting``."""
     rows = []
-    for month in months:
+    before = ""
+    for month in sorted(months):
         year, number = int(month[:4]), int(month[5:])
         first, last = date(year, 1, 1), date(year, number, monthrange(year, number)[1])
         length = (date(year + 1, 1, 1) - first).days
-        rows.append((month, year, number, first, last, length))
-    columns = dict(zip(counting.MONTHS.names, zip(*rows, strict=True), strict=True))
-    return pa.table({name: list(values) for name, values in columns.items()}, counting.MONTHS)
+        since = f"{year}-{int(before[5:]) + 1:02d}" if before[:4] == month[:4] else f"{year}-01"
+        row = (month, year, number, first, last, length, since)
+        rows.append(dict(zip(counting.MONTHS.names, row, strict=True)))
+        before = month
+    return pa.Table.from_pylist(rows, counting.MONTHS)
 
 
 def _batches(committed: Collection[int]) -> pa.Table:
@@ -481,6 +609,7 @@ def _committed(observations: ds.Dataset, committed: Collection[int]) -> ir.Table
 
 def _numbered(pairs: Sequence[Pair]) -> tuple[pa.Table, pa.Table]:
     """The tables ``measures`` and ``pairs`` of ``roll_up``: numbers join faster than names."""
+    pairs = sorted(set(pairs))
     names = sorted({name for pair in pairs for name in (pair.numerator, pair.denominator)})
     number = {name: position for position, name in enumerate(names)}
     measures = {"number": range(len(names)), "measure": names}

@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from dashboard.access import EVERYTHING, Actor, acts
 from dashboard.store import audit as chain
 from dashboard.store import database, erasures, images, persons
-from dashboard.store.engine import COLUMNS
+from dashboard.store.engine import COLUMNS, VALUES
 from dashboard.store.model import BatchState, Pair, Progress
 from dashboard.store.publish import committed_batches, pairs_hash, quiet, read_pieces, rolled
 from dashboard.store.records import numbers_of
@@ -383,7 +383,10 @@ def _not_reproduced(
         month
         for pairs, months in by_pairs.items()
         for month, rows in rolled(context.store, months, pairs, tree, committed, context.tell)
-        if not rows.select(COLUMNS).cast(tables[month].schema).equals(tables[month])
+        if not pa.Table.from_batches(rows, VALUES)
+        .select(COLUMNS)
+        .cast(tables[month].schema)
+        .equals(tables[month])
     )
 
 

@@ -56,6 +56,24 @@ STALE = "stale"
 
 
 @dataclass(frozen=True, slots=True)
+class Compute:
+    """What a roll-up may use.
+
+    Attributes:
+        engine: by name, a row of ``engines.ENGINES``.
+        memory: bytes the engine may take; what does not fit lies on disk meanwhile.
+        spark: address of a Spark Connect server (``sc://...``); None: Spark runs here.
+    """
+
+    engine: str = "duckdb"
+    memory: int = 2_000_000_000
+    spark: str | None = field(default=None, repr=False)
+
+
+DEFAULT_COMPUTE = Compute()
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """The published values of one month; (month, version) is the key of every cache.
 

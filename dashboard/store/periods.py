@@ -116,10 +116,11 @@ def month_trees(places: pd.DataFrame, months: Sequence[str]) -> pd.DataFrame:
 
     Returns:
         ``node, parent, depth, leaf, leaves, month, place_id, parent_id``; ``parent_id`` is ``""``
-        for a root.
+        for a root. Nodes are numbered by month, then parent, then place.
     """
+    places = places.assign(above=places["parent_id"].fillna("")).sort_values(["above", "id"])
     ids = places["id"].to_numpy(dtype=object)
-    parents = places["parent_id"].fillna("").to_numpy(dtype=object)
+    parents = places["above"].to_numpy(dtype=object)
     depths = places["path"].str.count("/").to_numpy(dtype=np.int8)
     start, end = days(places["valid_from"]), days(places["valid_to"])
     codes, names = pd.factorize(np.concatenate([ids, parents]))

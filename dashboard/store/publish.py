@@ -18,9 +18,9 @@ import pyarrow.compute as pc
 from sqlalchemy import Connection, String, cast, delete, func, insert, select
 
 from dashboard.access import EVERYTHING
-from dashboard.store import database, places
-from dashboard.store.engine import FORMAT, Engine
-from dashboard.store.model import BatchState, Pair, Progress, Snapshot
+from dashboard.store import database, engines, places
+from dashboard.store.engine import FORMAT
+from dashboard.store.model import BatchState, Compute, Pair, Progress, Snapshot
 from dashboard.store.periods import month_trees
 from dashboard.store.store import Store, heal, put_meta
 from dashboard.store.tables import batch, meta, place, snapshot
@@ -221,6 +221,7 @@ def roll_up(
     *,
     with_batch: int | None = None,
     without_batch: int | None = None,
+    compute: Compute | None = None,
 ) -> Made:
     """Write new snapshot versions of some months, not yet published.
 
@@ -228,6 +229,7 @@ def roll_up(
         tree: the places in ``places.PIECE`` columns; None: as stored.
         with_batch: counts although it is not committed yet.
         without_batch: does not count although it is.
+        compute: what does it; None: as the store is set.
     """
     made = Made([], pairs_hash(pairs))
     if not months or not pairs:
@@ -246,11 +248,11 @@ def roll_up(
     if with_batch is not None:
         committed.add(with_batch)
     committed.discard(without_batch or 0)
-    wanted = sorted(set(pairs))
-    values = rolled(store, months, wanted, tree, committed, tell, store.scratch)
-    for month, rows in values:
-        written = store.snapshots.write(month, versions.get(month, floor) + 1, rows)
-        made.entries.append(_Entry(written, _count_flags(rows)))
+    for month, rows in rolled(store, months, pairs, tree, committed, tell, store.scratch, compute):
+        flagged: set[str] = set()
+        version = versions.get(month, floor) + 1
+        written = store.snapshots.write(month, version, _noting_flags(rows, flagged))
+        made.entries.append(_Entry(written, len(flagged)))
     return made
 
 
@@ -262,24 +264,58 @@ def rolled(
     committed: Collection[int],
     tell: Progress,
     scratch: Path | None = None,
-) -> Iterator[tuple[str, pa.Table]]:
-    """The values of some months from figures and records: (month, rows in a snapshot's order)."""
+    compute: Compute | None = None,
+) -> Iterator[tuple[str, Iterator[pa.RecordBatch]]]:
+    """The values of some months from figures and records: (month, rows in a snapshot's order).
+
+    The rows of a month are to be read before the next month is asked for.
+
+    Raises:
+        DudaoError: ENGINE_UNKNOWN.
+        SystemProblem: ENGINE_MISSING, SPARK_NO_JAVA, SPARK_UNREACHABLE.
+    """
     at_once = max(1, _NODES_AT_ONCE // max(1, len(tree)))
-    with Engine(scratch) as engine:
+    with engines.opened(compute or store.compute, scratch) as engine:
         for start in range(0, len(months), at_once):
-            group = months[start : start + at_once]
+            group = sorted(months[start : start + at_once])
             tell("正在汇总 " + " 至 ".join(dict.fromkeys((group[0], group[-1]))))
-            observations = store.facts.observations(group)
-            counted = engine.count(store.records.of_months(group, committed), committed, group)
-            trees = month_trees(tree, group)
-            rows = engine.roll_up(observations, committed, trees, pairs, counted)
-            for month in group:
-                yield month, rows.filter(pc.equal(rows["month"], month))
+            rows = engine.roll_up(
+                store.facts.observations(group),
+                committed,
+                month_trees(tree, group),
+                pairs,
+                store.records.of_months(group, committed),
+                group,
+            )
+            yield from _by_month(rows, group)
 
 
-def _count_flags(rows: pa.Table) -> int:
-    flagged = pc.or_(pc.is_valid(rows["own_numerator"]), pc.is_valid(rows["own_denominator"]))
-    return len(rows.filter(flagged)["place_id"].unique())
+def _by_month(
+    rows: Iterator[pa.RecordBatch], months: Sequence[str]
+) -> Iterator[tuple[str, Iterator[pa.RecordBatch]]]:
+    """Split rows that lie month by month."""
+    left: list[pa.RecordBatch] = []
+
+    def of(month: str) -> Iterator[pa.RecordBatch]:
+        while (part := left.pop() if left else next(rows, None)) is not None:
+            here = pc.sum(pc.equal(part["month"], month)).as_py() or 0
+            if here < len(part):
+                left.append(part.slice(here))
+            if here:
+                yield part.slice(0, here)
+            if left:
+                return
+
+    for month in months:
+        yield month, of(month)
+
+
+def _noting_flags(rows: Iterable[pa.RecordBatch], flagged: set[str]) -> Iterator[pa.RecordBatch]:
+    """Hand rows on and collect the places whose own figures differ from the sums shown."""
+    for part in rows:
+        differs = pc.or_(pc.is_valid(part["own_numerator"]), pc.is_valid(part["own_denominator"]))
+        flagged.update(part["place_id"].filter(differs).to_pylist())
+        yield part
 
 
 def put_snapshots(connection: Connection, made: Made) -> list[str]:

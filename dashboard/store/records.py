@@ -11,7 +11,6 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from urllib.parse import unquote
 
 import numpy as np
 import numpy.typing as npt
@@ -101,39 +100,18 @@ class Ledger(Appended):
         Args:
             only: by partition column, the values wanted.
         """
-        table = self._table()
-        empty = ds.InMemoryDataset(self.schema.empty_table())
-        if table is None:
-            return Pieces(empty, empty)
         counts = frozenset(committed)
-        actions = pa.table(table.get_add_actions(flatten=True)).to_pydict()
-        parts: dict[tuple[str, ...], set[int]] = {}
-        chosen: dict[str, tuple[str, ...]] = {}
-        listed = zip(
-            actions["path"],
-            zip(*(actions[f"partition.{name}"] for name in PARTITIONS), strict=True),
-            zip(actions["min.batch"], actions["max.batch"], strict=True),
-            strict=True,
+        parts: dict[tuple[str | None, ...], set[int]] = {}
+        files = [
+            file for file in self._added(**only) if file.first != file.last or file.first in counts
+        ]
+        for file in files:
+            parts.setdefault(file.part, set()).update((file.first, file.last))
+        once, again = (
+            self._of(file for file in files if (len(parts[file.part]) == 1) is single)
+            for single in (True, False)
         )
-        for path, part, batches in listed:
-            wanted = all(part[PARTITIONS.index(name)] in values for name, values in only.items())
-            if wanted and (batches[0] != batches[1] or batches[0] in counts):
-                chosen[unquote(path)] = part
-                parts.setdefault(part, set()).update(batches)
-        whole = table.to_pyarrow_dataset(schema=self.schema)
-        fragments = {unquote(one.path).lstrip("/"): one for one in whole.get_fragments()}
-
-        def only_of(single: bool) -> ds.Dataset:
-            found = [
-                fragments[path]
-                for path, part in chosen.items()
-                if (len(parts[part]) == 1) is single
-            ]
-            if not found:
-                return empty
-            return ds.FileSystemDataset(found, self.schema, whole.format, whole.filesystem)
-
-        return Pieces(only_of(True), only_of(False))
+        return Pieces(once, again)
 
     def forget(self, persons: Collection[int]) -> list[str]:
         """Delete all rows of some persons and their bytes; the months they stood in."""

@@ -7,7 +7,7 @@ import os
 import secrets
 from bisect import bisect_left, bisect_right
 from collections import OrderedDict
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from dashboard.store.engine import COLUMNS
+from dashboard.store.engine import COLUMNS, VALUES
 from dashboard.store.model import Pair, PairValues, Siblings, Snapshot
 from geodata.errors import SystemProblem
 
@@ -36,6 +36,7 @@ _NUMBERS = (
 _TYPES = {"reporting": pa.int64(), "expected": pa.int64()}
 _GROUPS_AT_ONCE = 64
 """Row groups of many families read in one go: what is not wanted of them is dropped at once."""
+_SCHEMA = pa.schema([VALUES.field(name) for name in COLUMNS])
 _TEMPORARY = ".part"
 BESIDE = ".beside"
 """Added to a file's name for what is kept beside it: it follows from the values, goes with them."""
@@ -61,20 +62,18 @@ class Snapshots:
         self._siblings: OrderedDict[tuple[str, str], Siblings] = OrderedDict()
         self._lock = Lock()
 
-    def write(self, month: str, version: int, rows: pa.Table) -> Snapshot:
-        """Write one month's rows (``COLUMNS``, sorted by parent) whole or not at all."""
+    def write(self, month: str, version: int, rows: Iterable[pa.RecordBatch]) -> Snapshot:
+        """Write one month's rows (``VALUES``, sorted by parent) as they come, whole or not."""
         name = f"{month}-v{version:05d}-{secrets.token_hex(4)}.parquet"
         self._directory.mkdir(parents=True, exist_ok=True)
         part = self._directory / (name + _TEMPORARY)
         try:
             with part.open("wb") as file:
-                pq.write_table(
-                    rows.select(COLUMNS),
-                    file,
-                    row_group_size=ROW_GROUP,
-                    compression="zstd",
-                    write_statistics=["parent_id"],
-                )
+                with pq.ParquetWriter(
+                    file, _SCHEMA, compression="zstd", write_statistics=["parent_id"]
+                ) as writer:
+                    for group in _in_groups(rows):
+                        writer.write_table(group, ROW_GROUP)
                 file.flush()
                 os.fsync(file.fileno())
             part.replace(self._directory / name)
@@ -269,6 +268,18 @@ class Snapshots:
         for name in files:
             (self._directory / name).unlink(missing_ok=True)
             self._beside(name).unlink(missing_ok=True)
+
+
+def _in_groups(rows: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
+    """Rows as they come in pieces of whole row groups, the last one what is left."""
+    held = _SCHEMA.empty_table()
+    for batch in rows:
+        held = pa.concat_tables([held, pa.Table.from_batches([batch]).select(COLUMNS)])
+        whole = len(held) - len(held) % ROW_GROUP
+        if whole:
+            yield held.slice(0, whole)
+            held = held.slice(whole)
+    yield held
 
 
 def _by_pair(rows: pa.Table) -> Siblings:

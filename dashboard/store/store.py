@@ -20,7 +20,7 @@ from dashboard.store import accounts, audit, database, erasures
 from dashboard.store.audit import Entry, Outcome
 from dashboard.store.facts import Facts
 from dashboard.store.keys import Keys
-from dashboard.store.model import BatchState
+from dashboard.store.model import DEFAULT_COMPUTE, BatchState, Compute
 from dashboard.store.records import Records
 from dashboard.store.snapshots import Snapshots
 from dashboard.store.tables import audit as audit_table
@@ -116,11 +116,15 @@ class Store:
         records: persons, households and services, to be counted.
         snapshots: the published values.
         scratch: where a load keeps temporary files.
+        compute: what rolls up, and how much memory it may take.
         keys: the secret keys, outside the database.
     """
 
-    def __init__(self, directory: Path, engine: Engine, keys: Keys) -> None:
+    def __init__(
+        self, directory: Path, engine: Engine, keys: Keys, compute: Compute = DEFAULT_COMPUTE
+    ) -> None:
         self.directory = directory
+        self.compute = compute
         self.engine = engine
         self.keys = keys
         self.facts = Facts(directory / "observations")
@@ -130,7 +134,11 @@ class Store:
 
     @classmethod
     def open(
-        cls, data_dir: Path | str, database_url: str | None = None, keys: Path | None = None
+        cls,
+        data_dir: Path | str,
+        database_url: str | None = None,
+        keys: Path | None = None,
+        compute: Compute = DEFAULT_COMPUTE,
     ) -> Store:
         """Open a data directory, creating, migrating and healing it as needed.
 
@@ -157,7 +165,7 @@ class Store:
                 "请检查路径和写入权限，或用 --data 指定其他目录。",
             ) from error
         engine = database.connect(directory, database_url)
-        store = cls(directory, engine, Keys(keys or directory / "keys"))
+        store = cls(directory, engine, Keys(keys or directory / "keys"), compute)
         try:
             with _file_lock(directory / "open.lock", timeout=-1):
                 if (directory / RESTORE_PENDING).exists():

@@ -117,7 +117,9 @@ def store() -> Store:
     chosen = settings()
     with _lock:
         if _Process.store is None:
-            _Process.store = Store.open(chosen.data, chosen.database_url, chosen.keys)
+            _Process.store = Store.open(
+                chosen.data, chosen.database_url, chosen.keys, chosen.compute
+            )
         return _Process.store
 
 

@@ -29,7 +29,7 @@ from dashboard.intake.model import Order
 from dashboard.privacy import service as privacy
 from dashboard.reports import service as reports
 from dashboard.store import Store, backup, database, integrity
-from dashboard.store.commit import commit, ensure_snapshots
+from dashboard.store.commit import commit, ensure_snapshots, reroll
 from dashboard.store.tables import audit, person
 from dashboard.store.undo import undo
 from geodata.errors import DudaoError
@@ -318,6 +318,7 @@ ATTACKS: dict[str, Attack] = {
         w.store, a, world.figures_change(world.figures(MONTH, place_ids=("V06",))), PAIRS
     ),
     "dashboard.store.commit.ensure_snapshots": lambda w, a: ensure_snapshots(w.store, a, PAIRS),
+    "dashboard.store.commit.reroll": lambda w, a: reroll(w.store, a, MONTH, PAIRS),
     "dashboard.store.integrity.check": lambda w, a: integrity.check(w.store, a),
     "dashboard.store.undo.undo": lambda w, a: undo(w.store, a, w.batch, PAIRS),
 }
