@@ -105,7 +105,8 @@ def test_many_families_of_one_pair_are_what_each_of_them_is(
     snapshots = Snapshots(tmp_path)
     plain = rows().drop_columns(["numerator_measure"])
     measures = [f"m{at % 3}" for at in range(len(plain))]
-    snapshot = snapshots.write("2026-10", 1, plain.append_column("numerator_measure", [measures]))
+    table = plain.append_column("numerator_measure", [measures])
+    snapshot = snapshots.write("2026-10", 1, table.to_batches())
     monkeypatch.setattr("dashboard.store.snapshots._GROUPS_AT_ONCE", 2)
     pair, parents = Pair("m1", "b"), [f"T{number:05d}" for number in (0, 7, 120, 299)]
     found = snapshots.families(snapshot, [*parents, "T99999", ""], [pair, Pair("m9", "b")])
