@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from dashboard.settings import Settings, Tiles
+from dashboard.store.model import Compute
 from geodata.errors import SystemProblem
 
 
@@ -63,3 +64,16 @@ def test_what_cannot_be_taken_is_named(tmp_path: Path, text: str, word: str) -> 
         Settings.load(tmp_path)
     assert caught.value.code == "SETTING_INVALID"
     assert word in caught.value.message
+
+
+def test_what_rolls_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Settings.load().compute == Compute("duckdb", 2_000_000_000, None)
+    monkeypatch.setenv("DUDAO_ENGINE", "spark")
+    monkeypatch.setenv("DUDAO_MEMORY", "3GiB")
+    monkeypatch.setenv("DUDAO_SPARK", "sc://cluster:15002/;token=x1y2")
+    found = Settings.load()
+    assert found.compute == Compute("spark", 3 * 2**30, "sc://cluster:15002/;token=x1y2")
+    assert "x1y2" not in repr(found) + repr(found.compute)
+    monkeypatch.setenv("DUDAO_MEMORY", "much")
+    with pytest.raises(SystemProblem, match=r"SETTING_INVALID.*memory"):
+        Settings.load()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -13,10 +14,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from dashboard.store import engines
 from dashboard.store.engine import VALUES, Engine
 from dashboard.store.facts import SCHEMA
-from dashboard.store.model import Pair
+from dashboard.store.model import Compute, Pair
 from dashboard.store.periods import month_trees
+from geodata.errors import DudaoError
 
 PAIRS = (Pair("a", "b"), Pair("b", "c"), Pair("d", "b"))
 MONTHS = ("2026-01", "2026-02")
@@ -255,3 +258,20 @@ def test_whole_numbers_sum_exactly(engine: Engine) -> None:
 def test_nothing_committed_is_an_empty_table(engine: Engine) -> None:
     rows: list[Row] = [("v1", "2026-01", "a", 1.0, "reported", 9)]
     assert rolled(engine, frame_of(VILLAGE_TREE), rows, {1}) == []
+
+
+def test_the_engine_keeps_to_its_memory_and_leaves_nothing(tmp_path: Path) -> None:
+    with Engine(tmp_path, Compute(memory=600_000_000)) as opened:
+        (scratch,) = tmp_path.iterdir()
+        (row,) = opened.stream(
+            "SELECT current_setting('memory_limit') AS memory,"
+            " current_setting('temp_directory') AS spills",
+            pa.schema([("memory", pa.string()), ("spills", pa.string())]),
+        )
+        assert row.to_pylist() == [{"memory": "572.2 MiB", "spills": str(scratch)}]
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_unknown_engine_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DudaoError, match=r"ENGINE_UNKNOWN.*duckdb、spark"):
+        engines.opened(Compute(engine="abacus"), tmp_path)

@@ -56,6 +56,15 @@ def test_a_view_is_its_children_wherever_they_lie(tmp_path: Path) -> None:
         assert snapshots.values(snapshot, absent).empty
 
 
+def test_rows_that_come_in_any_pieces_make_whole_row_groups(tmp_path: Path) -> None:
+    table = rows()
+    snapshot = Snapshots(tmp_path).write("2026-10", 1, iter(table.to_batches(777)))
+    file = pq.ParquetFile(tmp_path / snapshot.file)
+    sizes = [file.metadata.row_group(at).num_rows for at in range(file.num_row_groups)]
+    assert set(sizes[:-1]) == {ROW_GROUP} and sum(sizes) == len(table)
+    assert file.read().equals(table.select(COLUMNS))
+
+
 def test_siblings_are_the_rows_of_each_pair_whatever_places_it_has(tmp_path: Path) -> None:
     snapshots = Snapshots(tmp_path)
     plain = rows(3).drop_columns(["source", "numerator_measure", "reporting"])
