@@ -71,7 +71,7 @@ class _Killer:
 def main() -> None:
     """Answer orders until the input ends."""
     # Once for all forks: most of the calls of a small load are ibis writing this out.
-    compiled((1, 2, 3, 4))
+    compiled((1, 2, 3, 4), "duckdb")
     for line in sys.stdin:
         pid = os.fork()
         if pid == 0:
