@@ -19,6 +19,7 @@ from dashboard.store import Store, database, erasures, images, integrity
 from dashboard.store.commit import commit
 from dashboard.store.facts import SCHEMA
 from dashboard.store.model import Change
+from dashboard.store.publish import KEPT_VERSIONS
 from dashboard.store.store import RESTORE_PENDING
 from dashboard.store.tables import (
     access_grant,
@@ -260,13 +261,13 @@ def test_only_an_administrator_of_everything_checks(loaded: Store) -> None:
 def test_snapshots_a_load_has_just_replaced_are_not_missed(loaded: Store) -> None:
     def load_meanwhile(line: str) -> None:
         if line.endswith("汇总文件"):
-            for base in (200, 300, 400, 500):
+            for base in range(200, 200 + 100 * (KEPT_VERSIONS + 1), 100):
                 change = world.figures_change(world.figures("2026-09", "2026-10", base=base))
                 commit(loaded, SYSTEM, change, PAIRS)
 
     found = integrity.check(loaded, SYSTEM, load_meanwhile)
     assert not {problem.code for problem in found.problems} & {"SNAPSHOT_MISSING"}
     with database.reading(loaded.engine, EVERYTHING) as connection:
-        assert len(connection.execute(select(snapshot)).all()) == 6
+        assert len(connection.execute(select(snapshot)).all()) == 2 * KEPT_VERSIONS
     _sql(delete(snapshot))(loaded)
     assert "LEFTOVER_FILES" in codes(loaded)
