@@ -447,8 +447,8 @@ def trend(
     """
     layer = registry.layer(layer_id)
     points = []
-    years: dict[str, Targets] = {}
     versions = unit.versions(place_id)
+    years = targets.read_years(unit, versions, {month[:4] for month in unit.months()})
     for month in unit.months():
         on = month_end(month)
         place = next((version for version in versions if version.valid_on(on)), None)
@@ -456,8 +456,6 @@ def trend(
             points.append(TrendPoint(month, None, None, None, Status.NO_DATA))
             continue
         snapshot = unit.snapshot(month)
-        if month[:4] not in years:
-            years[month[:4]] = targets.read(unit, versions, month)
         (cell,) = _alone(unit, [place], snapshot, place.parent_id, source, years[month[:4]]).cells(
             layer, {}
         )
@@ -651,8 +649,11 @@ def funnel(unit: Unit, view: View, level: Level) -> Funnel:
 
 
 @acts("places.view")
-def forecast(unit: Unit, view: View) -> YearEnd:
+def forecast(unit: Unit, view: View, points: Sequence[TrendPoint] | None = None) -> YearEnd:
     """Where a place will stand at the end of the view's year, told from the view's month.
+
+    Args:
+        points: the place's ``trend``, where it is known already.
 
     Raises:
         DudaoError: LAYER_NOT_FOUND, PLACE_NOT_FOUND, MONTH_NOT_FOUND; SAMPLE_NOT_COMPARED.
@@ -661,13 +662,15 @@ def forecast(unit: Unit, view: View) -> YearEnd:
     snapshot = unit.snapshot(view.month)
     place = unit.place(view.place_id, month_end(view.month))
     here = _alone(unit, [place], snapshot, place.parent_id, view.source)
-    known = {
-        point.month: point.value for point in trend(unit, place.id, view.layer_id, view.source)
-    }
-    values = [known.get(month) for month in outlook.last_months(view.month)]
-    (target,) = _wanted(unit, layer, [place], view.month).tolist()
+    told = points or trend(unit, place.id, view.layer_id, view.source)
+    known = {point.month: point for point in told}
+    past = (known.get(month) for month in outlook.last_months(view.month))
+    values = [None if point is None else point.value for point in past]
+    target = known[view.month].target
     (cell,) = here.cells(layer, {})
-    return outlook.of_place(layer, cell, view.month, values, _optional(target))
+    return outlook.of_place(
+        layer, cell, view.month, values, None if target is None else target.value
+    )
 
 
 @acts("places.view")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -44,7 +44,13 @@ NONE = Targets()
 
 def read(unit: Unit, places: Iterable[Place], month: str) -> Targets:
     """The targets of some places in the year of ``YYYY-MM``, for all layers at once."""
-    return Targets(unit.targets(places, int(month[:4])))
+    return read_years(unit, places, {month[:4]})[month[:4]]
+
+
+def read_years(unit: Unit, places: Iterable[Place], years: Collection[str]) -> dict[str, Targets]:
+    """The targets of some places in some years (``YYYY``)."""
+    found = unit.targets(places, {int(year) for year in years})
+    return {year: Targets(found[int(year)]) for year in years}
 
 
 @cache

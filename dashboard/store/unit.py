@@ -354,8 +354,10 @@ class Unit:
 
     # Targets
 
-    def targets(self, places: Iterable[Place], year: int) -> dict[tuple[str, str], float]:
-        """The targets set for a year at some places or above them: by layer and place id.
+    def targets(
+        self, places: Iterable[Place], years: Collection[int]
+    ) -> dict[int, dict[tuple[str, str], float]]:
+        """The targets set at some places or above them: by year, then by layer and place id.
 
         One set above the scope counts too: who sees a township sees what its county wants of it.
         """
@@ -365,15 +367,16 @@ class Unit:
             exists().where(place.c.id == target.c.place_id, self._within()),
         )
         wanted = sorted({one for each in places for one in each.path.split("/")[:-1]})
-        found: dict[tuple[str, str], float] = {}
+        found: dict[int, dict[tuple[str, str], float]] = {year: {} for year in years}
+        columns = target.c.year, target.c.layer, target.c.place_id, target.c.value
         for chunk in _chunks(wanted):
-            statement = select(target.c.layer, target.c.place_id, target.c.value).where(
-                target.c.place_id.in_(chunk), target.c.year == year
+            statement = select(*columns).where(
+                target.c.place_id.in_(chunk), target.c.year.in_(sorted(years))
             )
             if not self.scope.everything:
                 statement = statement.where(seen)
-            for layer, place_id, value in self._connection.execute(statement):
-                found[layer, place_id] = value
+            for year, layer, place_id, value in self._connection.execute(statement):
+                found[year][layer, place_id] = value
         return found
 
     # Shapes

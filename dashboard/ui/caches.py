@@ -23,6 +23,7 @@ from dashboard.coverage.model import (
     Profile,
     Site,
     Source,
+    TrendPoint,
     View,
     ViewTable,
 )
@@ -201,10 +202,10 @@ def funnel(unit: Unit, view: View, level: Level) -> Funnel:
     return _funnels.get(key, lambda: service.funnel(unit, view, level))
 
 
-def forecast(unit: Unit, view: View) -> YearEnd:
+def forecast(unit: Unit, view: View, points: list[TrendPoint] | None = None) -> YearEnd:
     """``service.forecast``, remembered."""
     key = (unit.scope_key, view, history(unit))
-    return _year_ends.get(key, lambda: service.forecast(unit, view))
+    return _year_ends.get(key, lambda: service.forecast(unit, view, points))
 
 
 def forecasts(unit: Unit, view: View, level: Level) -> list[YearEnd]:

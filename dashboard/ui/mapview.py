@@ -242,7 +242,7 @@ class MapView:
         points = service.trend(self.unit, self.address.place, self.layer.id, self.address.source)
         end = None
         if self.address.source is not Source.VERIFIED:
-            end = caches.forecast(self.unit, self.address.view())
+            end = caches.forecast(self.unit, self.address.view(), points)
         return charts.markup(self.layer, points, end)
 
     def _institutions(self) -> str:

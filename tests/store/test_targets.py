@@ -44,7 +44,7 @@ def loaded(places: Store) -> Store:
 
 def read(store: Store, actor: Actor, *ids: str, year: int = 2026) -> dict[tuple[str, str], float]:
     with store.unit(actor) as unit:
-        return unit.targets(unit.places(ids, DAY), year)
+        return unit.targets(unit.places(ids, DAY), {year})[year]
 
 
 def test_all_of_a_place_and_above_it_are_read_at_once(loaded: Store) -> None:
@@ -64,7 +64,7 @@ def test_who_sees_a_township_reads_what_its_county_wants_and_nothing_else(loaded
     with loaded.unit(SYSTEM) as unit:
         (foreign,) = unit.places(["V00"], DAY)
     with loaded.unit(HEAD_B1) as unit:
-        assert unit.targets([foreign], 2026) == {("signed", "C"): 70.0}
+        assert unit.targets([foreign], {2026})[2026] == {("signed", "C"): 70.0}
 
 
 def test_the_second_wall_holds_without_the_first(loaded: Store) -> None:
