@@ -70,15 +70,7 @@ def show() -> None:
             frame.sidebar_head("comparison", actor)
             frame.month_picker(address, unit)
             frame.source_picker(unit, address)
-            blocks.show(
-                "layers",
-                caches.markup(
-                    unit,
-                    ("comparison-layers", address, language()),
-                    lambda: layerlist.markup(address),
-                ),
-                selected=address.layer,
-            )
+            layerlist.show(unit, address)
             frame.sidebar_foot(unit.meta(DEMONSTRATION) == "1")
         if unit.meta(DEMONSTRATION) == "1":
             frame.demonstration_banner()

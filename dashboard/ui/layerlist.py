@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dashboard.coverage import registry
 from dashboard.coverage.model import Layer
-from dashboard.ui import blocks
+from dashboard.store.unit import Unit
+from dashboard.ui import blocks, caches
 from dashboard.ui.state import Address
-from dashboard.ui.texts import group_name, layer_title
+from dashboard.ui.texts import group_name, language, layer_title
 
 
 def groups() -> dict[str, list[Layer]]:
@@ -15,6 +16,15 @@ def groups() -> dict[str, list[Layer]]:
     for layer in registry.layers().values():
         found.setdefault(layer.group, []).append(layer)
     return found
+
+
+def show(unit: Unit, address: Address) -> None:
+    """The list, the layer in view marked; all layers of a group have the same."""
+    group = registry.layers()[address.layer].group
+    alike = address.moved(layer=groups()[group][0].id)
+    key = ("layers", alike, language())
+    made = caches.markup(unit, key, lambda: markup(alike))
+    blocks.show("layers", made, selected=address.layer)
 
 
 def markup(address: Address) -> str:

@@ -100,11 +100,7 @@ class MapView:
         frame.month_picker(self.address, self.unit)
         frame.source_picker(self.unit, self.address)
         self._modes()
-        blocks.show(
-            "layers",
-            caches.markup(self.unit, self._key("layers"), lambda: layerlist.markup(self.address)),
-            selected=self.address.layer,
-        )
+        layerlist.show(self.unit, self.address)
         frame.sidebar_foot(self._demonstration())
 
     def _modes(self) -> None:
