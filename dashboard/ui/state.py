@@ -26,6 +26,8 @@ from geodata.errors import DudaoError
 from geodata.model import Institution, Level, Place
 
 _KEY = "address"
+_WRITTEN = "address-written"
+"""Session entry: the view a click asked for, until a page has run for it."""
 SEARCH = "search"
 """Key of the search box."""
 
@@ -394,6 +396,7 @@ def _site(wanted: str | None, month: str, unit: Unit, problems: list[str]) -> In
 def remember(address: Address) -> None:
     """Keep the view on screen, so that a callback knows what its change starts from."""
     st.session_state[_KEY] = address
+    st.session_state.pop(_WRITTEN, None)
 
 
 def left() -> Address | None:
@@ -409,13 +412,29 @@ def go(**changes: Any) -> None:
     """
     address = left()
     if address is not None:
-        _write(address.moved(**changes).params())
+        _move(address.moved(**changes).params())
 
 
 def follow(href: str) -> None:
     """Move to the view of a clicked link written by ``Address.href``."""
     given = {key: text for key, text in parse_qsl(href.removeprefix("?")) if key in FIELDS}
-    _write(given)
+    _move(given)
+
+
+def _move(wanted: dict[str, str]) -> None:
+    """Write a view that was reached from the one on screen.
+
+    Two clicks may come before the page has run for the first: then the second changes what it
+    changes and keeps the rest of the first.
+    """
+    address, written = left(), st.session_state.get(_WRITTEN)
+    if written is not None and address is not None:
+        before = address.params()
+        changed = {key: text for key, text in wanted.items() if before.get(key) != text}
+        kept = {key: text for key, text in written.items() if key in wanted or key not in before}
+        wanted = kept | changed
+    st.session_state[_WRITTEN] = wanted
+    _write(wanted)
 
 
 def _write(params: dict[str, str]) -> None:

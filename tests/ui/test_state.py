@@ -160,3 +160,33 @@ def test_the_language_asked_for_is_taken_only_if_there_is_one() -> None:
     assert state.wanted_language({"lang": "en"}, "zh") == "en"
     assert state.wanted_language({"lang": "xx"}, "zh") == "zh"
     assert set(texts.LANGUAGES) == {"zh", "en"}
+
+
+def test_a_second_click_before_the_page_has_run_keeps_the_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Query(dict[str, str]):
+        def from_dict(self, params: dict[str, str]) -> None:
+            self.clear()
+            self.update(params)
+
+        def to_dict(self) -> dict[str, str]:
+            return dict(self)
+
+    query = Query()
+    session: dict[str, object] = {}
+    monkeypatch.setattr(state.st, "query_params", query)
+    monkeypatch.setattr(state.st, "session_state", session)
+    here = Address("1", "a", "2026-10", "clinic")
+    for first, second in ((True, False), (False, True)):
+        state.remember(here)
+        for by_link in (first, second):
+            if by_link:
+                state.follow(here.href(layer="b", place="2"))
+            else:
+                state.go(month="2026-09")
+        # The other place closed the institution, and the month did not open it again.
+        assert dict(query) == {"place": "2", "layer": "b", "month": "2026-09"}
+    state.remember(Address("2", "b", "2026-09"))
+    state.go(month="2026-08")
+    assert dict(query) == {"place": "2", "layer": "b", "month": "2026-08"}
