@@ -11,6 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 from dashboard.access import SYSTEM, Actor, Grant, Role
 from dashboard.accounts.service import SignedIn
+from dashboard.coverage import registry
 from dashboard.intake import desk
 from dashboard.intake.jobs import Job, JobState
 from dashboard.intake.model import Order, Step, Upload
@@ -190,7 +191,7 @@ def test_an_undo_is_asked_about_first(store: Store) -> None:
         stored = unit.figures([VILLAGE], ["2026-10"], ["registered_persons"])
     everybody = int(stored["value"].iloc[0])
     upload = put(store, HEAD + f"{VILLAGE},2026-10,{everybody},{everybody}\n")
-    job = desk.confirm(store, CLERK, [Order(upload.id)], ())
+    job = desk.confirm(store, CLERK, [Order(upload.id)], registry.pairs())
     assert job.wait(60) and job.state is JobState.DONE
     batch = desk.batches(store, CLERK)[0]
     assert batch.dataset == "figures"
@@ -202,7 +203,7 @@ def test_an_undo_is_asked_about_first(store: Store) -> None:
     assert "undo" not in app.query_params
     for wrong in ("999999", "-1", "x", "1 OR 1=1"):
         assert not opened(undo=wrong).exception
-    undone = desk.undo(store, CLERK, batch.id, ())
+    undone = desk.undo(store, CLERK, batch.id, registry.pairs())
     assert undone.wait(60) and undone.state is JobState.DONE
 
 

@@ -55,7 +55,7 @@ def corrected(configured: Settings, corrected_directory: Path) -> Store:
 def versions(store: Store) -> tuple[int, int]:
     """The version that stands, and the one before."""
     with store.unit(SYSTEM) as unit:
-        now, before = (edition.version for edition in unit.editions(LATEST))
+        now, before, *_earlier = (edition.version for edition in unit.editions(LATEST))
     return now, before
 
 
