@@ -82,6 +82,7 @@ def test_the_same_place_can_be_clicked_again_after_back(open_screen: OpenScreen)
     for _ in range(2):
         screen.click_place(COUNTY)
         screen.wait_drawn(f"/{COUNTY}/")
+        screen.page.wait_for_url(f"**place={COUNTY}**")
         screen.page.go_back()
         screen.wait_drawn(f"/{CITY}/")
     assert screen.never_remounted()
@@ -113,11 +114,12 @@ def test_layer_and_month_switch_keep_place_and_position(open_screen: OpenScreen)
     screen.layer_link("宫颈癌筛查率").click()
     screen.wait_drawn(f"/cervical_screening/{COUNTY}/2026-09/")
     assert screen.view() == before
+    # The map shows a clicked layer before Python has run; address and Back belong after it.
+    screen.page.wait_for_url("**layer=cervical_screening**")
+    screen.settle()
     assert screen.params() == {
         "place": COUNTY, "layer": "cervical_screening", "month": "2026-09",
     }  # fmt: skip
-    # The map shows a clicked layer before Python has run; Back belongs after it.
-    screen.settle()
     screen.page.go_back()
     screen.wait_drawn(f"/open_findings_rate/{COUNTY}/2026-09/")
     assert screen.never_remounted()
