@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -26,6 +24,7 @@ from dashboard.cli.common import (
     open_store,
     print_json,
     progress,
+    reading,
     remember,
     reporting,
     settings,
@@ -46,7 +45,6 @@ from dashboard.demo.service import DEFAULT_ROOT, DEFAULT_SEED, prepare_demo
 from dashboard.intake.service import load_files
 from dashboard.store import Store
 from dashboard.store.commit import ensure_snapshots
-from dashboard.store.unit import Unit
 from geodata.errors import DudaoError
 from geodata.model import Place
 from loaders import Request
@@ -115,13 +113,6 @@ def demo(
         if if_empty and _has_places(store):
             return
         prepare_demo(store, root, seed, progress, actor(store))
-
-
-@contextmanager
-def _reading(data: Path | None, login: str | None) -> Iterator[Unit]:
-    store = open_store(data)
-    with store.unit(actor(store, login)) as unit:
-        yield unit
 
 
 def _has_places(store: Store) -> bool:
@@ -255,7 +246,7 @@ def places(
     login: AsOption = None,
 ) -> None:
     """列出或搜索区划。"""
-    with reporting(as_json), _reading(data, login) as unit:
+    with reporting(as_json), reading(data, login) as unit:
         today = date.today()
         if search is not None:
             found = unit.search(search, limit, today)
@@ -337,7 +328,7 @@ def coverage(
     login: AsOption = None,
 ) -> None:
     """一个图层在一地各下级的数值，与地图完全一致。"""
-    with reporting(as_json), _reading(data, login) as unit:
+    with reporting(as_json), reading(data, login) as unit:
         chosen = Source.REPORTED if source == GAP else source_of(source, GAP)
         if version is not None:
             unit.look_at(month, version)
@@ -436,7 +427,7 @@ def _cell_dict(layer: Layer, cell: Cell, month: str) -> dict[str, Any]:
 @app.command()
 def status(as_json: JsonOption = False, data: DataOption = None, login: AsOption = None) -> None:
     """数据目录的概况。"""
-    with reporting(as_json), _reading(data, login) as unit:
+    with reporting(as_json), reading(data, login) as unit:
         summary = unit.status()
     if as_json:
         print_json(summary)

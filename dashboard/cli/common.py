@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -15,7 +15,7 @@ from dashboard import access
 from dashboard.access import Actor
 from dashboard.coverage.model import Source
 from dashboard.settings import Settings
-from dashboard.store import Store
+from dashboard.store import Store, Unit
 from geodata.errors import DudaoError
 from geodata.model import Level
 
@@ -61,6 +61,13 @@ def actor(store: Store, login: str | None = None) -> Actor:
     if wanted is None:
         return access.operator(getpass.getuser())
     return store.actor(wanted)
+
+
+@contextmanager
+def reading(data: Path | None, login: str | None) -> Iterator[Unit]:
+    """Reads of the data directory as whoever the command runs for."""
+    with closing(open_store(data)) as store, store.unit(actor(store, login)) as unit:
+        yield unit
 
 
 def only_operator(login: str | None, command: str) -> Actor:

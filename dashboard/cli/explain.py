@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from typing import Annotated, Any
 
 import typer
@@ -11,9 +10,8 @@ from dashboard.cli.common import (
     AsOption,
     DataOption,
     JsonOption,
-    actor,
-    open_store,
     print_json,
+    reading,
     reporting,
     source_of,
 )
@@ -66,11 +64,7 @@ def explain(
     login: AsOption = None,
 ) -> None:
     """一个数是怎么来的：分子分母、来源、批次、谁何时导入、算法、未计入的。"""
-    with (
-        reporting(as_json),
-        closing(open_store(data)) as store,
-        store.unit(actor(store, login)) as unit,
-    ):
+    with reporting(as_json), reading(data, login) as unit:
         found = service.explain(unit, View(place, layer, month, source_of(source)), limit)
     if as_json:
         print_json(as_dict(found))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from typing import Annotated, Any
 
 import typer
@@ -11,10 +10,9 @@ from dashboard.cli.common import (
     AsOption,
     DataOption,
     JsonOption,
-    actor,
     level_of,
-    open_store,
     print_json,
+    reading,
     reporting,
 )
 from dashboard.coverage import service
@@ -36,11 +34,7 @@ def forecast(
     login: AsOption = None,
 ) -> None:
     """年末预测：按平均每月变化外推到 12 月，附 80% 区间；可列出将完不成的下级单位。"""
-    with (
-        reporting(as_json),
-        closing(open_store(data)) as store,
-        store.unit(actor(store, login)) as unit,
-    ):
+    with reporting(as_json), reading(data, login) as unit:
         wanted = None if level is None else level_of(level)
         view = View(place, layer, month or (unit.months() or [""])[-1])
         own = service.forecast(unit, view)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from typing import Annotated
 
 import typer
@@ -11,10 +10,9 @@ from dashboard.cli.common import (
     AsOption,
     DataOption,
     JsonOption,
-    actor,
     level_of,
-    open_store,
     print_json,
+    reading,
     reporting,
 )
 from dashboard.coverage import service
@@ -39,11 +37,7 @@ def funnel(
     login: AsOption = None,
 ) -> None:
     """漏斗图的读数：整体比率，以及超出偶然范围的单位。"""
-    with (
-        reporting(as_json),
-        closing(open_store(data)) as store,
-        store.unit(actor(store, login)) as unit,
-    ):
+    with reporting(as_json), reading(data, login) as unit:
         wanted = level_of(level)
         found = service.funnel(unit, View(place, layer, month), wanted)
     placed = list(zip(found.cells, found.stands, strict=True))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from typing import Annotated, Any
 
 import typer
@@ -11,9 +10,8 @@ from dashboard.cli.common import (
     AsOption,
     DataOption,
     JsonOption,
-    actor,
-    open_store,
     print_json,
+    reading,
     reporting,
 )
 from dashboard.coverage import service
@@ -28,11 +26,7 @@ def quality(
     login: AsOption = None,
 ) -> None:
     """一地数据中不合常理之处，各附理由；只提示，不改数。"""
-    with (
-        reporting(as_json),
-        closing(open_store(data)) as store,
-        store.unit(actor(store, login)) as unit,
-    ):
+    with reporting(as_json), reading(data, login) as unit:
         version = unit.snapshot(month).version
         found = service.quality(unit, place, month)
     if as_json:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from typing import Annotated
 
 import typer
@@ -11,9 +10,8 @@ from dashboard.cli.common import (
     AsOption,
     DataOption,
     JsonOption,
-    actor,
-    open_store,
     print_json,
+    reading,
     reporting,
 )
 from dashboard.coverage import service
@@ -34,11 +32,7 @@ def verify(
     login: AsOption = None,
 ) -> None:
     """入户核实的结果：LQAS 判定和核实系数。LQAS 只作判定，不作排名。"""
-    with (
-        reporting(as_json),
-        closing(open_store(data)) as store,
-        store.unit(actor(store, login)) as unit,
-    ):
+    with reporting(as_json), reading(data, login) as unit:
         chosen = month or (unit.months() or [""])[-1]
         found = service.verify(unit, View(place, layer, chosen))
     if as_json:

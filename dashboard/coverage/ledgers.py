@@ -359,8 +359,8 @@ def _telling() -> Mapping[str, tuple[frozenset[str], Mapping[str, frozenset[str]
                 flags, codes = found[dataset or ""]
                 column = record_datasets()[dataset or ""].columns[one.column]
                 if column.kind == "choice":
-                    told = (one.value,) if isinstance(one.value, str) else one.value
-                    codes.setdefault(one.column, set()).update(map(str, told))  # type: ignore[arg-type]
+                    told = one.value if isinstance(one.value, tuple) else (one.value,)
+                    codes.setdefault(one.column, set()).update(map(str, told))
                 elif one.value is not False:
                     flags.add(one.column)
     for dataset, declared in record_datasets().items():

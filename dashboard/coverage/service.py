@@ -692,13 +692,9 @@ def forecasts(unit: Unit, view: View, level: Level) -> list[YearEnd]:
             family.values(layer),
         ]
     )
-    found = outlook.of_places(
-        layer,
-        family.cells(layer, {}),
-        view.month,
-        values,
-        _wanted(unit, layer, family.places, view.month),
-    )
+    cells = family.cells(layer, {})
+    wanted = [math.nan if cell.target is None else cell.target.value for cell in cells]
+    found = outlook.of_places(layer, cells, view.month, values, np.array(wanted, dtype=np.float64))
     return sorted(
         found,
         key=lambda one: (not one.surely, not one.misses, not one.ahead, -(one.short or 0.0)),
@@ -719,13 +715,6 @@ def _compared(view: View) -> Layer:
             "请改看上报或台账数据。",
         )
     return layer
-
-
-def _wanted(unit: Unit, layer: Layer, places: Sequence[Place], month: str) -> classify.Floats:
-    """What each place is to reach by the end of the year, in the layer's unit; NaN for nothing."""
-    read = targets.read(unit, places, month)
-    found = (read.of(layer, place) for place in places)
-    return np.array([math.nan if one is None else one.value for one in found], dtype=np.float64)
 
 
 def _of_level(unit: Unit, view: View, level: Level, layer: Layer) -> _Family:

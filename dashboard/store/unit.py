@@ -406,11 +406,21 @@ class Unit:
     # Values
 
     @cached_property
+    def _kept(self) -> dict[str, list[Row[Any]]]:
+        """The rows of every month's versions, latest first; months ascending."""
+        found: dict[str, list[Row[Any]]] = {}
+        for row in self._connection.execute(
+            select(snapshot).order_by(snapshot.c.month, snapshot.c.version.desc())
+        ):
+            found.setdefault(row.month, []).append(row)
+        return found
+
+    @cached_property
     def _published(self) -> dict[str, Snapshot]:
-        statement = select(snapshot.c.month, snapshot.c.version, snapshot.c.file).order_by(
-            snapshot.c.month, snapshot.c.version
-        )
-        return {row.month: Snapshot(*row) for row in self._connection.execute(statement)}
+        return {
+            month: Snapshot(month, kept[0].version, kept[0].file)
+            for month, kept in self._kept.items()
+        }
 
     def editions(self, month: str) -> list[Edition]:
         """The versions of a month that can be looked at, latest first.
@@ -421,7 +431,7 @@ class Unit:
             DudaoError: as ``snapshot``.
         """
         self.snapshot(month)
-        kept = self._kept(month)
+        kept = self._kept[month]
         held = kept[0].pairs_hash
         return [Edition(one.version, one.created) for one in kept if one.pairs_hash == held]
 
@@ -439,21 +449,12 @@ class Unit:
                 f"{month} 没有第 {version} 版，或已不再保留。",
                 f"现有第 {listed} 版。",
             )
-        (file,) = (one.file for one in self._kept(month) if one.version == version)
+        (file,) = (one.file for one in self._kept[month] if one.version == version)
         self._published[month] = Snapshot(month, version, file)
 
     def looks_back(self, month: str) -> bool:
         """Whether a month is read in a version that was corrected since."""
         return self.snapshot(month).version != self.editions(month)[0].version
-
-    def _kept(self, month: str) -> list[Row[Any]]:
-        """The rows of a month's versions, latest first."""
-        statement = (
-            select(snapshot.c.version, snapshot.c.file, snapshot.c.pairs_hash, snapshot.c.created)
-            .where(snapshot.c.month == month)
-            .order_by(snapshot.c.version.desc())
-        )
-        return list(self._connection.execute(statement))
 
     def months(self) -> list[str]:
         """Published months, ascending."""
