@@ -6,6 +6,7 @@ knows nothing of that and only keeps the rows.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import reduce
@@ -71,15 +72,21 @@ class Appended:
         table = self._table()
         return [] if table is None else sorted({part["month"] for part in table.partitions()})
 
-    def rows(self, **only: Collection[str]) -> ds.Dataset:
+    def rows(self, **only: Collection[str | None]) -> ds.Dataset:
         """The rows of some partitions, read lazily and from their files only.
 
         Args:
-            only: by partition column, the values wanted; columns not named are not restricted.
+            only: by partition column, the values wanted, None the empty one; columns not named
+                are not restricted.
         """
         return self._of(self._added(**only))
 
-    def _added(self, **only: Collection[str]) -> list[Added]:
+    def of_batch(self, batch: int) -> ds.Dataset:
+        """The rows of a load, read lazily and from files that can hold one of them."""
+        files = [file for file in self._added() if file.first <= batch <= file.last]
+        return self._of(files).filter(ds.field("batch") == batch)
+
+    def _added(self, **only: Collection[str | None]) -> list[Added]:
         """The files of some partitions in the current version."""
         table = self._table()
         if table is None:
@@ -163,7 +170,7 @@ class Appended:
         actions = pa.table(table.get_add_actions(flatten=True))
         columns = [actions.column(f"partition.{name}").to_pylist() for name in self.partitions]
         parts = list(zip(*columns, strict=True))
-        crowded = {part for part in parts if parts.count(part) > COMPACT_ABOVE_FILES}
+        crowded = {part for part, files in Counter(parts).items() if files > COMPACT_ABOVE_FILES}
         for part in sorted(crowded):
             filters = [
                 (name, "=", value) for name, value in zip(self.partitions, part, strict=True)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
-from sqlalchemy import Connection, Engine, select, text, update
+from sqlalchemy import Connection, Engine, text, update
 
 from dashboard import access
 from dashboard.access import EVERYTHING, Actor, acts
@@ -26,9 +26,9 @@ from dashboard.store.keys import AUDIT, NAMES, Keys
 from dashboard.store.model import Progress
 from dashboard.store.publish import LOAD_TIMEOUT_S, is_disk_full, loading, quiet
 from dashboard.store.snapshots import sync_directory
-from dashboard.store.store import RESTORE_PENDING, Store
+from dashboard.store.store import RESTORE_PENDING, Store, snapshot_files
 from dashboard.store.tables import audit as audit_table
-from dashboard.store.tables import session, sign_in_link, snapshot
+from dashboard.store.tables import session, sign_in_link
 from geodata.errors import DudaoError, SystemProblem
 
 MAKE, RESTORE = "backup.make", "backup.restore"
@@ -114,7 +114,7 @@ def backup(
             tell("正在固定当前状态")
             reading = database.reading(store.engine, EVERYTHING, EVERYTHING)
             connection = pinned.enter_context(reading)
-            files = list(connection.execute(select(snapshot.c.file)).scalars())
+            files = snapshot_files(connection)
             for name in files:
                 _pin(store.directory / "snapshots" / name, staging / "snapshots" / name)
             for path in store.facts.files():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from typing import Any
@@ -35,7 +35,6 @@ from dashboard.store.facts import SCHEMA
 from dashboard.store.model import (
     FIGURE_KEY,
     INSTITUTION_COLUMNS,
-    STALE,
     BatchState,
     Change,
     CommitResult,
@@ -45,6 +44,7 @@ from dashboard.store.model import (
     Snapshot,
     month_end,
 )
+from dashboard.store.partial import Touched
 from dashboard.store.periods import days
 from dashboard.store.persons import Changes
 from dashboard.store.pinyin import fold, readings
@@ -153,7 +153,10 @@ def commit(
             ledger = store.records.ledgers[change.dataset]
             numbers = pa.repeat(pa.scalar(number, pa.int64()), len(plan.records))
             ledger.append(plan.records.append_column("batch", numbers))
-        made = roll_up(store, plan.months, tuple(pairs), plan.tree, tell, with_batch=number)
+        made = roll_up(
+            store, plan.months, tuple(pairs), plan.tree, tell, with_batch=number,
+            touched=plan.touched,
+        )  # fmt: skip
         tell("正在发布")
         details = {
             "batch": number,
@@ -283,6 +286,8 @@ class _Plan:
     """Months the file itself brought figures for."""
     facts: pa.Table | None = None
     records: pa.Table | None = None
+    touched: Touched | None = None
+    """Whose figures differ in these months; None: anybody's."""
     tree: pd.DataFrame | None = None
     """Places after the change, when it changes them."""
     delete_places: pd.DataFrame | None = None
@@ -326,7 +331,14 @@ def _plan_figures(store: Store, actor: Actor, change: Change, _tell: Progress) -
     with Engine(store.scratch) as engine:
         changed = engine.changed_figures(incoming, store.facts.observations(months), committed)
     touched = sorted(changed["month"].unique().to_pylist())
-    return _Plan(len(changed), months=touched, reported=touched, facts=changed, path=path)
+    return _Plan(
+        len(changed),
+        months=touched,
+        reported=touched,
+        touched=Touched(places=frozenset(changed["place_id"].unique().to_pylist())),
+        facts=changed,
+        path=path,
+    )
 
 
 def _plan_institutions(store: Store, actor: Actor, change: Change, _tell: Progress) -> _Plan:
@@ -420,13 +432,22 @@ def _plan_records(store: Store, actor: Actor, change: Change, _tell: Progress) -
     with database.reading(store.engine, EVERYTHING) as connection:
         reported = reported_months(connection)
     own = changed if dataset.makes_months else changed[-1:] if not reported else []
+    written = {*found.changed["county"].to_pylist(), *found.elsewhere["county"].to_pylist()}
+    written |= ledger.counties_beside(found.changed)
     return _Plan(
         len(found.changed),
+        touched=touched_counties(written),
         months=store.records.reaches(dataset, changed, {*reported, *own}),
         reported=own,
         records=pa.concat_tables([found.changed, _gone(found.elsewhere, found.changed.schema)]),
         path=path,
     )
+
+
+def touched_counties(written: Collection[str | None]) -> Touched | None:
+    """What records in some counties have a part in; in none, above counties: in anything."""
+    counties = frozenset(county for county in written if county)
+    return Touched(counties=counties) if len(counties) == len(written) else None
 
 
 def _gone(keys: pa.Table, schema: pa.Schema) -> pa.Table:
@@ -726,10 +747,7 @@ def _promote(
             .where(batch.c.id == number)
             .values(state=BatchState.COMMITTED.value, finished=now())
         )
-        doomed = put_snapshots(connection, made)
-        if not made.entries:
-            touched = snapshot.c.month.in_(plan.months)
-            connection.execute(update(snapshot).where(touched).values(pairs_hash=STALE))
+        doomed = put_snapshots(connection, made, plan.months)
         state = next_state(connection)
         link = append(connection, store.keys, told)
     anchor(store.keys, link)

@@ -6,6 +6,7 @@ No SQL text and no engine's own function, so the same expression runs on DuckDB 
 
 from __future__ import annotations
 
+import itertools
 from abc import ABC, abstractmethod
 from calendar import monthrange
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -52,6 +53,11 @@ VALUES = pa.schema(
 )  # fmt: skip
 """What a roll-up hands out."""
 
+RESOLVED = pa.schema(
+    {"place_id": pa.string(), "source": pa.string(), "measure": pa.string(), "value": pa.float64()}
+)
+"""Measures of places, resolved: the sum over the places below that have it, else the own figure."""
+
 COLUMNS = tuple(name for name in VALUES.names if name != "month")
 """The columns of a snapshot."""
 
@@ -73,7 +79,8 @@ def roll_up(
     pairs: ir.Table,
     depths: Collection[int],
     kept: Kept,
-) -> ir.Table:
+    given: ir.Table | None = None,
+) -> tuple[ir.Table, ir.Table]:
     """Values of every pair at every place, for all months and sources at once.
 
     The rule is that of docs/architecture.md, "Roll-up rule": resolved measures bottom up, then
@@ -84,19 +91,22 @@ def roll_up(
     Args:
         observations: ``place_id, month, measure, value, source, batch`` of committed batches; of
             one key the latest batch counts.
-        tree: ``node, parent, depth, leaf, leaves, month, place_id, parent_id``: one node for each
-            place of each month, numbered by month, parent and place; ``parent`` is a node or -1,
-            ``leaves`` the leaf places at or below.
+        tree: ``node, parent, depth, leaf, leaves, high, given, month, place_id, parent_id``: one
+            node for each place of each month, numbered by month, parent and place; ``parent`` is a
+            node or -1, ``leaves`` the leaf places at or below, ``high`` whether no county lies
+            above. What lies below a ``given`` place is not in the tree: ``observations`` hold its
+            resolved measures, and nothing of it is returned.
         measures: ``number, measure``: the measures of the pairs, numbered.
         pairs: ``pair, top, bottom, numerator_measure, denominator_measure``: what to roll up, with
             the measures by number too; numbered in their order.
         depths: the depths that occur in ``tree``.
         kept: takes what several steps read, to be worked out once.
+        given: the values of given places: ``VALUES`` as far as there is one.
 
     Returns:
         ``VALUES``: of each source and pair that any place of the month has, one row for every
         place that has places below and for every leaf place that has the pair; in the order of
-        nodes, sources and pairs.
+        nodes, sources and pairs. And ``month`` and ``RESOLVED`` of the high places.
     """
     located = (
         observations.join(measures, "measure")
@@ -110,7 +120,16 @@ def roll_up(
         .select("node", "parent", "depth", "leaf", "source", "number", "value"),
     )
     resolved = _bottom_up(own, tree, depths, ("source", "number"), ("value",), kept)
-    both = kept("both", _paired(resolved, pairs).mutate(reporting=_.leaf.cast("int64")))
+    paired = _paired(resolved, pairs).mutate(reporting=_.leaf.cast("int64"))
+    if given is not None:
+        stands = tree.filter(tree.given).select("node")
+        paired = ibis.union(
+            paired.anti_join(stands, "node"),
+            given.join(tree, ["month", "place_id"])
+            .join(pairs, ["numerator_measure", "denominator_measure"])
+            .select(*paired.columns),
+        )
+    both = kept("both", paired)
     shown = _bottom_up(
         both, tree, depths, ("source", "pair"), ("numerator", "denominator", "reporting"), kept
     ).select("node", "source", "pair", "leaf", "numerator", "denominator", "reporting")
@@ -123,7 +142,7 @@ def roll_up(
         .distinct()
     )
     inner = (
-        tree.filter(~tree.leaf)
+        tree.filter(~tree.leaf & ~tree.given)
         .join(known, "month")
         .select("node", "source", "pair")
         .left_join(shown, ["node", "source", "pair"])
@@ -137,7 +156,12 @@ def roll_up(
     nothing = ibis.null("float64")
     leaves = shown.filter(shown.leaf).mutate(own_numerator=nothing, own_denominator=nothing)
     rows = ibis.union(inner.select(*_ROW), leaves.select(*_ROW))
-    return (
+    high = (
+        resolved.join(tree.filter(tree.high).select("node", "month", "place_id"), "node")
+        .join(measures, "number")
+        .select("month", *RESOLVED.names)
+    )
+    values = (
         rows.join(tree.select("node", "month", "place_id", "parent_id", "leaves"), "node")
         .join(pairs, "pair")
         .mutate(
@@ -152,6 +176,7 @@ def roll_up(
         .order_by("node", "source", "pair")
         .select(*VALUES.names)
     )
+    return values, high
 
 
 _ROW = (
@@ -227,6 +252,32 @@ def _differ(own: ir.Value, shown: ir.Value) -> ir.Value:
 
 
 @dataclass(frozen=True, slots=True)
+class Given:
+    """What is known of places whose places below are left out.
+
+    Attributes:
+        measures: ``month`` and ``RESOLVED``.
+        values: ``VALUES``, of pairs that have one.
+    """
+
+    measures: pa.Table
+    values: pa.Table
+
+
+@dataclass(frozen=True, slots=True)
+class Rolled:
+    """What a roll-up found.
+
+    Attributes:
+        values: ``VALUES``, in a snapshot's order, month by month; to be read once.
+        resolved: ``month`` and ``RESOLVED`` of the places without a county above.
+    """
+
+    values: Iterator[pa.RecordBatch]
+    resolved: pa.Table
+
+
+@dataclass(frozen=True, slots=True)
 class Replacing:
     """What loading records would change.
 
@@ -294,13 +345,15 @@ class RollUp(ABC):
         pairs: Sequence[Pair],
         pieces: Mapping[str, Pieces] | None = None,
         months: Sequence[str] = (),
-    ) -> Iterator[pa.RecordBatch]:
-        """Run ``roll_up`` on stored rows: ``VALUES``, in a snapshot's order, month by month.
+        given: Given | None = None,
+    ) -> Rolled:
+        """Run ``roll_up`` on stored rows.
 
         Args:
             tree: as ``periods.month_trees`` makes it: its order of nodes is the snapshot's order.
             pieces, months: records to be counted for some months; what they say stands above
                 figures of the same source in a file.
+            given: of the tree's given places; it stands above everything else that is said of them.
         """
         self._count(pieces or {}, committed, months)
         measures, numbered = _numbered(pairs)
@@ -308,11 +361,17 @@ class RollUp(ABC):
         self.put("tree", pa.Table.from_pandas(tree, schema=_TREE, preserve_index=False))
         self.put("measures", measures)
         self.put("pairs", numbered)
+        if given is not None:
+            load = pa.repeat(pa.scalar(GIVEN, pa.int64()), len(given.measures))
+            stands = given.measures.append_column("batch", load).select(SCHEMA.names)
+            self.put("given_measures", stands.cast(SCHEMA))
+            self.put("given", given.values.select(VALUES.names).cast(VALUES))
         depths = tuple(sorted(set(tree["depth"].tolist())))
-        *steps, (_name, last) = compiled(depths, self.dialect)
-        for name, query in steps:
+        queries = compiled(depths, self.dialect, given is not None)
+        for name, query in queries.steps:
             self.keep(name, query)
-        yield from self.stream(last, VALUES)
+        resolved = pa.Table.from_batches(self.stream(queries.resolved, _RESOLVED), _RESOLVED)
+        return Rolled(self.stream(queries.values, VALUES), resolved)
 
     def _count(
         self, pieces: Mapping[str, Pieces], committed: Collection[int], months: Sequence[str]
@@ -350,6 +409,7 @@ class Engine(RollUp):
             memory_limit=f"{compute.memory}B",
             preserve_insertion_order=False,
         )
+        self._numbers = itertools.count()
 
     def __enter__(self) -> Self:
         return self
@@ -465,7 +525,7 @@ class Engine(RollUp):
         standing = list(dict.fromkeys([*key, "county", "month"]))
         every = ibis.union(
             *(
-                _committed(piece, committed).select(*standing)
+                self._committed(piece, committed).select(*standing)
                 for piece in (pieces.once, pieces.again)
             )
         )
@@ -477,10 +537,22 @@ class Engine(RollUp):
             self._connection.to_pyarrow(ever),
         )
 
+    def _table(self, rows: ds.Dataset) -> ir.Table:
+        """Rows by a name of their own."""
+        if not isinstance(rows, ds.FileSystemDataset):
+            return ibis.memtable(rows)
+        name = f"files_{next(self._numbers)}"
+        self.put(name, rows)
+        return self._connection.table(name)
+
+    def _committed(self, rows: ds.Dataset, committed: Collection[int]) -> ir.Table:
+        """The rows of the batches that count."""
+        return self._table(rows).semi_join(ibis.memtable(_batches(committed)), "batch")
+
     def _current(self, dataset: Dataset, pieces: Pieces, committed: Collection[int]) -> ir.Table:
         return counting.current(
-            ibis.memtable(pieces.once),
-            ibis.memtable(pieces.again),
+            self._table(pieces.once),
+            self._table(pieces.again),
             ibis.memtable(_batches(committed)),
             dataset.canonical_key,
         )
@@ -494,7 +566,7 @@ class Engine(RollUp):
         measures: Collection[str] | None,
     ) -> pd.DataFrame:
         """Stored figures that count: ``place_id, month, measure, value, source``."""
-        found = current(_committed(observations, committed), FIGURE_KEY)
+        found = current(self._committed(observations, committed), FIGURE_KEY)
         found = found.filter(found.month.isin(sorted(months)))
         if measures is not None:
             found = found.filter(found.measure.isin(sorted(measures)))
@@ -513,7 +585,7 @@ class Engine(RollUp):
     ) -> pa.Table:
         """The rows of ``incoming`` that are new or differ from what is stored."""
         rows = ibis.memtable(incoming)
-        stored = current(_committed(observations, committed), FIGURE_KEY).rename(was="value")
+        stored = current(self._committed(observations, committed), FIGURE_KEY).rename(was="value")
         joined = rows.left_join(stored, list(FIGURE_KEY))
         changed = joined.filter(joined.was.isnull() | (joined.value != joined.was))
         return self._connection.to_pyarrow(changed.select(*rows.columns))
@@ -521,6 +593,9 @@ class Engine(RollUp):
 
 COUNTED = 2**62
 """Stands for the load of a counted figure: above every load's number, so that it wins."""
+
+GIVEN = COUNTED + 1
+"""Stands for the load of a given measure."""
 
 _BATCH_ROWS = 64 * 2_048
 """Rows handed out at once."""
@@ -532,11 +607,14 @@ _TREE = pa.schema(
         "depth": pa.int8(),
         "leaf": pa.bool_(),
         "leaves": pa.int64(),
+        "high": pa.bool_(),
+        "given": pa.bool_(),
         "month": pa.string(),
         "place_id": pa.string(),
         "parent_id": pa.string(),
     }
 )
+_RESOLVED = pa.schema([VALUES.field("month"), *RESOLVED])
 _BATCHES = pa.schema([SCHEMA.field("batch")])
 _MEASURES = pa.schema({"number": pa.int32(), "measure": pa.string()})
 _PAIRS = pa.schema(
@@ -550,10 +628,23 @@ _PAIRS = pa.schema(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Queries:
+    """``roll_up`` in an engine's SQL over tables named as its inputs.
+
+    Attributes:
+        steps: name and query of what is kept, each over the ones before it.
+        values, resolved: what it returns, over the steps.
+    """
+
+    steps: Sequence[tuple[str, str]]
+    values: str
+    resolved: str
+
+
 @cache
-def compiled(depths: tuple[int, ...], dialect: str) -> tuple[tuple[str, str], ...]:
-    """``roll_up`` in an engine's SQL over tables named as its inputs, for a tree of some depths:
-    the name and the query of every step, each over the ones before it.
+def compiled(depths: tuple[int, ...], dialect: str, given: bool = False) -> Queries:
+    """``roll_up`` in an engine's SQL, for a tree of some depths, with given places or without.
 
     Writing it out takes ibis longer than DuckDB needs to run it on a county, and depends on nothing
     but the depth of the tree.
@@ -571,16 +662,18 @@ def compiled(depths: tuple[int, ...], dialect: str) -> tuple[tuple[str, str], ..
         return named(f"step_{name}", rows.schema().to_pyarrow())
 
     stored = named("observations", SCHEMA).semi_join(named("committed", _BATCHES), "batch")
-    observations = ibis.union(stored, named("counted", SCHEMA))
-    expression = roll_up(
-        observations,
+    more = [named("counted", SCHEMA), *([named("given_measures", SCHEMA)] if given else [])]
+    values, resolved = roll_up(
+        ibis.union(stored, *more),
         named("tree", _TREE),
         named("measures", _MEASURES),
         named("pairs", _PAIRS),
         depths,
         kept,
+        named("given", VALUES) if given else None,
     )
-    return *steps, ("", str(ibis.to_sql(expression, dialect=dialect)))
+    found = (str(ibis.to_sql(one, dialect=dialect)) for one in (values, resolved))
+    return Queries(steps, *found)
 
 
 def _months(months: Sequence[str]) -> pa.Table:
@@ -600,11 +693,6 @@ def _months(months: Sequence[str]) -> pa.Table:
 
 def _batches(committed: Collection[int]) -> pa.Table:
     return pa.table([pa.array(sorted(committed), pa.int64())], schema=_BATCHES)
-
-
-def _committed(observations: ds.Dataset, committed: Collection[int]) -> ir.Table:
-    """The rows of the batches that count."""
-    return ibis.memtable(observations).semi_join(ibis.memtable(_batches(committed)), "batch")
 
 
 def _numbered(pairs: Sequence[Pair]) -> tuple[pa.Table, pa.Table]:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 from sqlalchemy import Connection, Table, exists, func, select, text
 from sqlalchemy.exc import DBAPIError
 
@@ -16,11 +15,11 @@ from dashboard.access import EVERYTHING, Actor, acts
 from dashboard.store import audit as chain
 from dashboard.store import database, erasures, images, persons
 from dashboard.store.engine import COLUMNS, VALUES
-from dashboard.store.model import BatchState, Pair, Progress
+from dashboard.store.model import BatchState, Pair, Progress, Snapshot
 from dashboard.store.publish import committed_batches, pairs_hash, quiet, read_pieces, rolled
 from dashboard.store.records import numbers_of
-from dashboard.store.snapshots import BESIDE
-from dashboard.store.store import RESTORE_PENDING, Store
+from dashboard.store.snapshots import owner
+from dashboard.store.store import RESTORE_PENDING, Store, snapshot_files
 from dashboard.store.tables import (
     access_grant,
     account,
@@ -321,32 +320,34 @@ def _facts(context: _Context) -> Iterator[Problem]:
 
 def _snapshots(context: _Context) -> Iterator[Problem]:
     """Every file there and readable; the published ones hold what the facts give."""
-    missing: list[str] = []
+    missing: set[str] = set()
     damaged: list[str] = []
     published: dict[str, str] = {}
     tables: dict[str, pa.Table] = {}
+    directory = context.store.directory / "snapshots"
     statement = select(snapshot).order_by(snapshot.c.month, snapshot.c.version)
     for row in context.connection.execute(statement):
-        path = context.store.directory / "snapshots" / row.file
-        if not path.is_file():
-            missing.append(row.file)
+        version = Snapshot.listed(row.month, row.version, row.file)
+        lost = [name for name in version.files if not (directory / name).is_file()]
+        missing.update(lost)
+        if lost:
             continue
         try:
-            rows = pq.read_table(path, columns=list(COLUMNS))
+            rows = context.store.snapshots.read(version)
             rows.validate(full=True)
         except (OSError, pa.ArrowException):
-            damaged.append(row.file)
+            damaged.append(version.file)
             continue
         published[row.month] = row.pairs_hash
         tables[row.month] = rows
     context.checked["snapshots"] = len(missing) + len(damaged) + len(tables)
     # A load may have published a newer version meanwhile and removed the oldest.
     with database.reading(context.store.engine, EVERYTHING) as fresh:
-        listed = set(fresh.execute(select(snapshot.c.file)).scalars())
-    missing = [name for name in missing if name in listed]
-    if missing:
+        listed = snapshot_files(fresh)
+    absent = sorted(missing & listed)
+    if absent:
         yield Problem(
-            "SNAPSHOT_MISSING", "汇总文件缺失，请运行 publish。", len(missing), _named(missing)
+            "SNAPSHOT_MISSING", "汇总文件缺失，请运行 publish。", len(absent), _named(absent)
         )
     if damaged:
         yield Problem(
@@ -382,7 +383,7 @@ def _not_reproduced(
     return sorted(
         month
         for pairs, months in by_pairs.items()
-        for month, rows in rolled(context.store, months, pairs, tree, committed, context.tell)
+        for month, rows, _ in rolled(context.store, months, pairs, tree, committed, context.tell)
         if not pa.Table.from_batches(rows, VALUES)
         .select(COLUMNS)
         .cast(tables[month].schema)
@@ -427,7 +428,7 @@ def _erasures(context: _Context) -> Iterator[Problem]:
 def _leftovers(context: _Context) -> Iterator[Problem]:
     """Files and loads nobody will finish. Only when no load is running."""
     directory = context.store.directory
-    known = set(context.connection.execute(select(snapshot.c.file)).scalars())
+    known = snapshot_files(context.connection)
     found = [
         path.relative_to(directory).as_posix()
         for path in [
@@ -435,7 +436,7 @@ def _leftovers(context: _Context) -> Iterator[Problem]:
             *(
                 path
                 for path in (directory / "snapshots").iterdir()
-                if path.name.removesuffix(BESIDE) not in known
+                if owner(path.name) not in known
             ),
             *directory.glob("restoring-*/"),
             *directory.glob(RESTORE_PENDING),

@@ -81,11 +81,24 @@ class Snapshot:
         month: ``YYYY-MM``.
         version: counts up from 1 within the month.
         file: name of the Parquet file in the snapshots directory.
+        below: names of the files that hold what ``file`` does not, the newest first.
     """
 
     month: str
     version: int
     file: str
+    below: tuple[str, ...] = ()
+
+    @classmethod
+    def listed(cls, month: str, version: int, files: str) -> Snapshot:
+        """A snapshot by its files as the table ``snapshot`` lists them."""
+        file, *below = files.split()
+        return cls(month, version, file, tuple(below))
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """All its files, the newest first."""
+        return (self.file, *self.below)
 
 
 @dataclass(frozen=True, slots=True)

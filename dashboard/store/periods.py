@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from dashboard.store.model import month_end
+from geodata.model import Level
 
 BEGINNING = date(1900, 1, 1)
 """First day of a place whose file gives none."""
@@ -112,16 +113,18 @@ def month_trees(places: pd.DataFrame, months: Sequence[str]) -> pd.DataFrame:
     """The trees of some months below one another, as ``engine.roll_up`` reads them.
 
     Args:
-        places: ``id, parent_id, path, valid_from, valid_to``, cut.
+        places: ``id, parent_id, level, path, valid_from, valid_to``, cut.
 
     Returns:
-        ``node, parent, depth, leaf, leaves, month, place_id, parent_id``; ``parent_id`` is ``""``
-        for a root. Nodes are numbered by month, then parent, then place.
+        ``node, parent, depth, leaf, leaves, high, given, month, place_id, parent_id``;
+        ``parent_id`` is ``""`` for a root, ``given`` false. Nodes are numbered by month, then
+        parent, then place.
     """
     places = places.assign(above=places["parent_id"].fillna("")).sort_values(["above", "id"])
     ids = places["id"].to_numpy(dtype=object)
     parents = places["above"].to_numpy(dtype=object)
     depths = places["path"].str.count("/").to_numpy(dtype=np.int8)
+    county = (places["level"] == Level.COUNTY).to_numpy()
     start, end = days(places["valid_from"]), days(places["valid_to"])
     codes, names = pd.factorize(np.concatenate([ids, parents]))
     own_code, parent_code = codes[: len(ids)], codes[len(ids) :]
@@ -145,6 +148,8 @@ def month_trees(places: pd.DataFrame, months: Sequence[str]) -> pd.DataFrame:
                     "depth": depth,
                     "leaf": leaf,
                     "leaves": _leaves(parent, depth, leaf),
+                    "high": ~_inside(parent, depth, county[rows]),
+                    "given": False,
                     "month": month,
                     "place_id": ids[rows],
                     "parent_id": parents[rows],
@@ -153,6 +158,17 @@ def month_trees(places: pd.DataFrame, months: Sequence[str]) -> pd.DataFrame:
         )
         count += len(rows)
     return pd.concat(trees, ignore_index=True)
+
+
+def _inside(
+    parent: Days, depth: npt.NDArray[np.integer], county: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.bool_]:
+    """Whether a county lies above each place."""
+    inside = np.zeros(len(parent), dtype=bool)
+    for level in np.unique(depth):
+        rows = np.flatnonzero((depth == level) & (parent >= 0))
+        inside[rows] = inside[parent[rows]] | county[parent[rows]]
+    return inside
 
 
 def _leaves(

@@ -5,24 +5,27 @@ from __future__ import annotations
 import errno
 import json
 import logging
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
+from itertools import chain
 from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-from sqlalchemy import Connection, String, cast, delete, func, insert, select
+from sqlalchemy import ColumnElement, Connection, String, cast, delete, func, insert, select, update
 
 from dashboard.access import EVERYTHING
 from dashboard.store import database, engines, places
-from dashboard.store.engine import FORMAT
-from dashboard.store.model import BatchState, Compute, Pair, Progress, Snapshot
+from dashboard.store.engine import FORMAT, RESOLVED, VALUES
+from dashboard.store.model import STALE, BatchState, Compute, Pair, Progress, Snapshot
+from dashboard.store.partial import Part, Touched, joined, known, parts, resolved_after
 from dashboard.store.periods import month_trees
-from dashboard.store.store import Store, heal, put_meta
+from dashboard.store.store import Store, heal, put_meta, snapshot_files
 from dashboard.store.tables import batch, meta, place, snapshot
 from dashboard.store.unit import PLACES_VERSION, Unit, frame, with_dates
 from geodata.errors import SystemProblem
@@ -222,6 +225,7 @@ def roll_up(
     with_batch: int | None = None,
     without_batch: int | None = None,
     compute: Compute | None = None,
+    touched: Touched | None = None,
 ) -> Made:
     """Write new snapshot versions of some months, not yet published.
 
@@ -230,6 +234,7 @@ def roll_up(
         with_batch: counts although it is not committed yet.
         without_batch: does not count although it is.
         compute: what does it; None: as the store is set.
+        touched: nothing else differs from the published versions; None: anything may.
     """
     made = Made([], pairs_hash(pairs))
     if not months or not pairs:
@@ -237,23 +242,108 @@ def roll_up(
     with database.reading(store.engine, EVERYTHING) as connection:
         committed = committed_batches(connection)
         floor = _number(connection, _LAST_VERSION)
-        versions = {
+        highest: dict[str, int] = {
             month: version
             for month, version in connection.execute(
                 select(snapshot.c.month, func.max(snapshot.c.version)).group_by(snapshot.c.month)
             )
         }
-        if tree is None:
-            tree = read_pieces(connection)
+        versions = {month: highest.get(month, floor) + 1 for month in months}
+        some = (
+            {}
+            if touched is None
+            else parts(connection, store.snapshots, months, touched, made.pairs_hash)
+        )
     if with_batch is not None:
         committed.add(with_batch)
     committed.discard(without_batch or 0)
-    for month, rows in rolled(store, months, pairs, tree, committed, tell, store.scratch, compute):
-        flagged: set[str] = set()
-        version = versions.get(month, floor) + 1
-        written = store.snapshots.write(month, version, _noting_flags(rows, flagged))
-        made.entries.append(_Entry(written, len(flagged)))
+    compute = compute or store.compute
+    entries = _partly(store, some, pairs, committed, versions, tell, compute) if some else {}
+    whole = [month for month in months if month not in entries]
+    if whole and tree is None:
+        with database.reading(store.engine, EVERYTHING) as connection:
+            tree = read_pieces(connection)
+    if whole and tree is not None:
+        for month, rows, resolved in rolled(
+            store, whole, pairs, tree, committed, tell, store.scratch, compute
+        ):
+            flagged: set[str] = set()
+            noted = _noting_flags(rows, flagged)
+            written = store.snapshots.write(month, versions[month], noted, resolved)
+            entries[month] = _Entry(written, len(flagged))
+    made.entries.extend(entries[month] for month in sorted(entries))
     return made
+
+
+def _partly(
+    store: Store,
+    some: Mapping[str, Part],
+    pairs: Sequence[Pair],
+    committed: Collection[int],
+    versions: Mapping[str, int],
+    tell: Progress,
+    compute: Compute,
+) -> dict[str, _Entry]:
+    """Roll up parts of months. A month where a pair came or went is left out: it has other rows
+    everywhere.
+    """
+    entries: dict[str, _Entry] = {}
+    with engines.opened(compute, store.scratch) as engine:
+        for group in _groups({month: len(part.tree) for month, part in some.items()}):
+            _tell_months(tell, group)
+            tree, given = joined(group, some)
+            counties = {one for month in group for one in some[month].counties}
+            found = engine.roll_up(
+                store.facts.observations(group),
+                committed,
+                tree,
+                pairs,
+                store.records.of_months(group, committed, counties),
+                group,
+                given,
+            )
+            for month, rows in _by_month(found.values, group):
+                part = some[month]
+                top, rows = _top(rows)
+                if known(top) != part.known:
+                    deque(rows, maxlen=0)
+                    continue
+                flagged: set[str] = set()
+                written = store.snapshots.write(
+                    month,
+                    versions[month],
+                    _noting_flags(rows, flagged),
+                    resolved_after(part, month, found.resolved),
+                    part.over,
+                )
+                entries[month] = _Entry(written, part.flags + len(flagged))
+    return entries
+
+
+def _top(rows: Iterator[pa.RecordBatch]) -> tuple[pa.Table, Iterator[pa.RecordBatch]]:
+    """The first of a month's rows, those of the top among them, and all of them again."""
+    first: list[pa.RecordBatch] = []
+    for part in rows:
+        first.append(part)
+        if part["parent_id"][-1].as_py():
+            break
+    return pa.Table.from_batches(first, VALUES), chain(first, rows)
+
+
+def _groups(nodes: Mapping[str, int]) -> Iterator[list[str]]:
+    """Months, ascending, rolled up in one go: as many as memory allows."""
+    group: list[str] = []
+    for month in sorted(nodes):
+        if group and sum(nodes[one] for one in (*group, month)) > _NODES_AT_ONCE:
+            yield group
+            group = []
+        group.append(month)
+    if group:
+        yield group
+
+
+def _tell_months(tell: Progress, group: Sequence[str]) -> None:
+    tell("正在汇总 " + " 至 ".join(dict.fromkeys((group[0], group[-1]))))
 
 
 def rolled(
@@ -265,8 +355,9 @@ def rolled(
     tell: Progress,
     scratch: Path | None = None,
     compute: Compute | None = None,
-) -> Iterator[tuple[str, Iterator[pa.RecordBatch]]]:
-    """The values of some months from figures and records: (month, rows in a snapshot's order).
+) -> Iterator[tuple[str, Iterator[pa.RecordBatch], pa.Table]]:
+    """The values of some months from figures and records, whole: the month, its rows in a
+    snapshot's order, and its measures to be kept with them (``RESOLVED``).
 
     The rows of a month are to be read before the next month is asked for.
 
@@ -274,12 +365,10 @@ def rolled(
         DudaoError: ENGINE_UNKNOWN.
         SystemProblem: ENGINE_MISSING, SPARK_NO_JAVA, SPARK_UNREACHABLE.
     """
-    at_once = max(1, _NODES_AT_ONCE // max(1, len(tree)))
     with engines.opened(compute or store.compute, scratch) as engine:
-        for start in range(0, len(months), at_once):
-            group = sorted(months[start : start + at_once])
-            tell("正在汇总 " + " 至 ".join(dict.fromkeys((group[0], group[-1]))))
-            rows = engine.roll_up(
+        for group in _groups(dict.fromkeys(months, len(tree))):
+            _tell_months(tell, group)
+            found = engine.roll_up(
                 store.facts.observations(group),
                 committed,
                 month_trees(tree, group),
@@ -287,7 +376,9 @@ def rolled(
                 store.records.of_months(group, committed),
                 group,
             )
-            yield from _by_month(rows, group)
+            for month, rows in _by_month(found.values, group):
+                of_month = pc.equal(found.resolved["month"], month)
+                yield month, rows, found.resolved.filter(of_month).select(RESOLVED.names)
 
 
 def _by_month(
@@ -318,25 +409,38 @@ def _noting_flags(rows: Iterable[pa.RecordBatch], flagged: set[str]) -> Iterator
         yield part
 
 
-def put_snapshots(connection: Connection, made: Made) -> list[str]:
-    """Publish new versions and forget the oldest; returns the forgotten files."""
+def put_snapshots(connection: Connection, made: Made, months: Collection[str] = ()) -> list[str]:
+    """Publish new versions and forget the oldest; returns the forgotten files.
+
+    Args:
+        months: where nothing was made, the months that wait for ``ensure_snapshots``.
+    """
+    if not made.entries:
+        waiting = snapshot.c.month.in_(list(months))
+        connection.execute(update(snapshot).where(waiting).values(pairs_hash=STALE))
     doomed: list[str] = []
     for entry in made.entries:
-        month, version, file = entry.snapshot.month, entry.snapshot.version, entry.snapshot.file
+        month, version = entry.snapshot.month, entry.snapshot.version
         connection.execute(
             insert(snapshot).values(
                 month=month,
                 version=version,
-                file=file,
+                file=" ".join(entry.snapshot.files),
                 pairs_hash=made.pairs_hash,
                 flags=entry.flags,
                 created=now(),
             )
         )
         old = (snapshot.c.month == month) & (snapshot.c.version <= version - KEPT_VERSIONS)
-        doomed += connection.execute(select(snapshot.c.file).where(old)).scalars()
-        connection.execute(delete(snapshot).where(old))
+        doomed += _forgotten(connection, old)
     return doomed
+
+
+def _forgotten(connection: Connection, versions: ColumnElement[bool]) -> set[str]:
+    """Forget some versions; returns the files that no other version is read from."""
+    before = snapshot_files(connection)
+    connection.execute(delete(snapshot).where(versions))
+    return before - snapshot_files(connection)
 
 
 def withdraw_months(connection: Connection, months: Sequence[str]) -> list[str]:
@@ -347,6 +451,4 @@ def withdraw_months(connection: Connection, months: Sequence[str]) -> list[str]:
         return []
     if highest > _number(connection, _LAST_VERSION):
         put_meta(connection, _LAST_VERSION, str(highest))
-    doomed = list(connection.execute(select(snapshot.c.file).where(theirs)).scalars())
-    connection.execute(delete(snapshot).where(theirs))
-    return doomed
+    return sorted(_forgotten(connection, theirs))

@@ -94,7 +94,7 @@ class Ledger(Appended):
         super().__init__(directory, schema_of(dataset.id), PARTITIONS)
         self.dataset = dataset
 
-    def pieces(self, committed: Collection[int], **only: Collection[str]) -> Pieces:
+    def pieces(self, committed: Collection[int], **only: Collection[str | None]) -> Pieces:
         """The rows of some partitions, read lazily; files of loads that do not count are left out.
 
         Args:
@@ -131,10 +131,20 @@ class Ledger(Appended):
     def counties_of(self, batch: int) -> dict[str, set[str]]:
         """The months of each county that a load wrote rows for."""
         found: dict[str, set[str]] = {}
-        rows = self.rows().to_table(columns=list(PARTITIONS), filter=ds.field("batch") == batch)
+        rows = self.of_batch(batch).to_table(columns=list(PARTITIONS))
         for row in rows.group_by(list(PARTITIONS)).aggregate([]).to_pylist():
             found.setdefault(row["county"], set()).add(row["month"])
         return found
+
+    def counties_beside(self, rows: pa.Table) -> set[str | None]:
+        """Other counties whose figures some rows can change: of a clinic the latest check counts,
+        wherever it was.
+        """
+        if self.dataset.id not in LATEST:
+            return set()
+        clinic = self.dataset.canonical_key[0]
+        theirs = ds.field(clinic).isin(rows[clinic].unique())
+        return {*self.rows().to_table(columns=["county"], filter=theirs)["county"].to_pylist()}
 
 
 def _theirs(persons: Collection[int]) -> ds.Expression:
@@ -155,9 +165,25 @@ class Records:
             name: Ledger(directory / name, dataset) for name, dataset in record_datasets().items()
         }
 
-    def of_months(self, months: Collection[str], committed: Collection[int]) -> dict[str, Pieces]:
-        """The rows that figures of some months are counted from, of the datasets that have any."""
-        found = {name: self.counted_in(name, months, committed) for name in self.ledgers}
+    def of_months(
+        self,
+        months: Collection[str],
+        committed: Collection[int],
+        counties: Collection[str] | None = None,
+    ) -> dict[str, Pieces]:
+        """The rows that figures of some months are counted from, of the datasets that have any.
+
+        Args:
+            counties: what is counted for places of these and above counties is whole; None: all.
+                A clinic's latest check may lie anywhere.
+        """
+        wanted: Collection[str | None] | None = None if counties is None else {*counties, None}
+        found = {
+            name: self.counted_in(name, months, committed)
+            if wanted is None or name in LATEST
+            else self.counted_in(name, months, committed, county=wanted)
+            for name in self.ledgers
+        }
         return {name: pieces for name, pieces in found.items() if pieces.any}
 
     def counted_in(
@@ -165,7 +191,7 @@ class Records:
         dataset: str,
         months: Collection[str],
         committed: Collection[int],
-        **only: Collection[str],
+        **only: Collection[str | None],
     ) -> Pieces:
         """The rows of one dataset that figures of some months are counted from.
 

@@ -383,6 +383,12 @@ def _file_lock(path: Path, timeout: float) -> FileLock:
     return FileLock(path, timeout=timeout, thread_local=False, fallback_to_soft=False)
 
 
+def snapshot_files(connection: Connection) -> set[str]:
+    """Every file some version of a month is read from."""
+    listed = connection.execute(select(snapshot.c.file)).scalars()
+    return {name for files in listed for name in files.split()}
+
+
 def put_meta(connection: Connection, key: str, value: str) -> None:
     """Insert or replace one entry of the meta table."""
     connection.execute(delete(meta).where(meta.c.key == key))
@@ -401,7 +407,7 @@ def heal(store: Store) -> None:
                 select(batch.c.id).where(batch.c.state == BatchState.OPEN.value)
             ).scalars()
         )
-        files = set(connection.execute(select(snapshot.c.file)).scalars())
+        files = snapshot_files(connection)
     if unfinished:
         store.facts.remove(unfinished)
         store.facts.vacuum()

@@ -105,6 +105,7 @@ snapshot = Table(
     metadata,
     Column("month", Key, primary_key=True),
     Column("version", Integer, primary_key=True),
+    # Several names with blanks between where a correction left most as it was; the newest first.
     Column("file", String, nullable=False),
     Column("pairs_hash", String, nullable=False, comment="of the pairs and the roll-up's format"),
     Column("flags", Integer, nullable=False, comment="places whose own figures disagree"),

@@ -15,8 +15,9 @@ from sqlalchemy import Connection, Row, Table, delete, select, update
 from dashboard.access import EVERYTHING, Actor, acts
 from dashboard.store import database, images, persons, places
 from dashboard.store.audit import Entry, Outcome, anchor, append
-from dashboard.store.commit import last_of
+from dashboard.store.commit import last_of, touched_counties
 from dashboard.store.model import BatchState, Pair, Progress, Snapshot
+from dashboard.store.partial import Touched
 from dashboard.store.publish import (
     LOAD_TIMEOUT_S,
     loading,
@@ -156,13 +157,16 @@ def undo(
         with database.reading(store.engine, EVERYTHING, EVERYTHING) as connection:
             found = _Undoing(store, connection, row, rule, kept)
             found.refuse_if_needed()
-            months, withdrawn, tree, later = (
+            months, withdrawn, tree, later, touched = (
                 found.months(),
                 found.withdrawn,
                 found.tree,
                 found.later,
+                found.touched(),
             )
-        made = roll_up(store, months, tuple(pairs), tree, tell, without_batch=batch_id)
+        made = roll_up(
+            store, months, tuple(pairs), tree, tell, without_batch=batch_id, touched=touched
+        )
         tell("正在发布")
         details = {
             "batch": batch_id, "dataset": row.dataset, "file": row.file, "sha256": row.sha256,
@@ -177,7 +181,8 @@ def undo(
                 update(batch).where(batch.c.id == batch_id).values(state=BatchState.UNDONE.value)
             )
             connection.execute(delete(batch_before).where(batch_before.c.batch == batch_id))
-            doomed = put_snapshots(connection, made) + withdraw_months(connection, withdrawn)
+            doomed = put_snapshots(connection, made, months)
+            doomed += withdraw_months(connection, withdrawn)
             if rule.places:
                 places_changed(connection)
             next_state(connection)
@@ -205,8 +210,7 @@ def _covers(store: Store, actor: Actor, row: Row[Any], kept: _Images) -> bool:
         return True
     kept_in = _rows_of(store, row)
     if kept_in is not None:
-        theirs = (pc.field("batch") == row.id) & pc.is_valid(pc.field("place_id"))
-        speaks_of = set(kept_in.to_table(["place_id"], filter=theirs)["place_id"].to_pylist())
+        speaks_of = set(kept_in.to_table(["place_id"])["place_id"].drop_null().to_pylist())
     else:
         with database.reading(store.engine, EVERYTHING, EVERYTHING) as connection:
             speaks_of = _homes(connection, RULES[row.dataset], kept)
@@ -215,11 +219,11 @@ def _covers(store: Store, actor: Actor, row: Row[Any], kept: _Images) -> bool:
 
 
 def _rows_of(store: Store, row: Row[Any]) -> ds.Dataset | None:
-    """The table that keeps a load's rows, where they are not in SQL."""
+    """A load's rows, where they are not in SQL."""
     if row.dataset == "figures":
-        return store.facts.observations(row.months.split())
+        return store.facts.of_batch(row.id)
     ledger = store.records.ledgers.get(row.dataset)
-    return None if ledger is None else ledger.rows()
+    return None if ledger is None else ledger.of_batch(row.id)
 
 
 def _homes(connection: Connection, rule: Rule, kept: _Images) -> set[str]:
@@ -310,6 +314,18 @@ class _Undoing:
         stays = before[(left["_merge"] == "left_only").to_numpy()]
         self.tree = pd.concat([stays, removed], ignore_index=True)
         return places.affected_months(added, removed, remaining)
+
+    def touched(self) -> Touched | None:
+        """Whose figures differ without the load; None: anybody's."""
+        rows = _rows_of(self._store, self._row)
+        if rows is None:
+            return None
+        ledger = self._store.records.ledgers.get(self._row.dataset)
+        if ledger is None:
+            places = rows.to_table(["place_id"])["place_id"].unique()
+            return Touched(places=frozenset(places.to_pylist()))
+        table = rows.to_table()
+        return touched_counties({*table["county"].to_pylist(), *ledger.counties_beside(table)})
 
     def _later_of_dataset(self) -> list[int]:
         """Later loads of the dataset that stand in the way."""

@@ -199,7 +199,7 @@ class Unit:
 
     def more_under(self, above: Place, on: date, most: int) -> bool:
         """Whether more than ``most`` places lie below another on a day; counts no further."""
-        some = select(place.c.id).where(_below(above), _valid(on), self._within()).limit(most + 1)
+        some = select(place.c.id).where(_below(above), valid(on), self._within()).limit(most + 1)
         counted = select(func.count()).select_from(some.subquery())
         return int(self._connection.execute(counted).scalar_one()) > most
 
@@ -262,23 +262,25 @@ class Unit:
 
     def paths(self, place_ids: Iterable[str]) -> set[str]:
         """Every path that some places, as far as they may be seen, have or had."""
+        return set(self._paths(place_ids))
+
+    def _paths(self, place_ids: Iterable[str]) -> Iterator[str]:
+        """The paths of some places, of each the latest last."""
         wanted = sorted(set(place_ids))
-        seen = select(place.c.path).where(self._within())
+        seen = select(place.c.path).where(self._within()).order_by(place.c.valid_from)
         if len(wanted) > _MANY:
             rows = self._connection.execute(seen.add_columns(place.c.id))
             chosen = set(wanted)
-            return {path for path, place_id in rows if place_id in chosen}
-        return {
-            path
-            for chunk in _chunks(wanted)
-            for path in self._connection.execute(seen.where(place.c.id.in_(chunk))).scalars()
-        }
+            yield from (path for path, place_id in rows if place_id in chosen)
+            return
+        for chunk in _chunks(wanted):
+            yield from self._connection.execute(seen.where(place.c.id.in_(chunk))).scalars()
 
     def _within(self) -> ColumnElement[bool]:
         """The scope as a condition on ``place``: one index range for each of its paths."""
         if self.scope.everything:
             return true()
-        return or_(false(), *(_under(path) for path in self.scope.paths))
+        return or_(false(), *(under(path) for path in self.scope.paths))
 
     def _bounds(self) -> dict[str, str]:
         """The scope as parameters of ``_searches``."""
@@ -296,7 +298,7 @@ class Unit:
     ) -> list[Place]:
         statement = select(*_PLACE).where(condition, self._within()).order_by(*order)
         if on is not None:
-            statement = statement.where(_valid(on))
+            statement = statement.where(valid(on))
         return [_place(row) for row in self._connection.execute(statement)]
 
     # Institutions
@@ -312,11 +314,11 @@ class Unit:
                 later.c.id == place.c.id, later.c.valid_from > place.c.valid_from
             )
         else:
-            version = _valid(on)
+            version = valid(on)
         statement = (
             select(institution)
             .join(place, place.c.id == institution.c.place_id)
-            .where(_under(home.path), self._within(), version)
+            .where(under(home.path), self._within(), version)
             .order_by(institution.c.id)
         )
         return [_institution(row) for row in self._connection.execute(statement)]
@@ -326,7 +328,7 @@ class Unit:
         statement = (
             select(institution.c.kind, func.count(), func.count(institution.c.lon))
             .join(place, place.c.id == institution.c.place_id)
-            .where(_under(home.path), self._within(), _valid(on))
+            .where(under(home.path), self._within(), valid(on))
             .group_by(institution.c.kind)
         )
         return {
@@ -418,7 +420,7 @@ class Unit:
     @cached_property
     def _published(self) -> dict[str, Snapshot]:
         return {
-            month: Snapshot(month, kept[0].version, kept[0].file)
+            month: Snapshot.listed(month, kept[0].version, kept[0].file)
             for month, kept in self._kept.items()
         }
 
@@ -449,8 +451,8 @@ class Unit:
                 f"{month} 没有第 {version} 版，或已不再保留。",
                 f"现有第 {listed} 版。",
             )
-        (file,) = (one.file for one in self._kept[month] if one.version == version)
-        self._published[month] = Snapshot(month, version, file)
+        (files,) = (one.file for one in self._kept[month] if one.version == version)
+        self._published[month] = Snapshot.listed(month, version, files)
 
     def looks_back(self, month: str) -> bool:
         """Whether a month is read in a version that was corrected since."""
@@ -655,8 +657,8 @@ class Unit:
 
     def _under(self, above: Place) -> tuple[set[str], set[str] | None]:
         """The ids at or under a place, and what their records' counties are among; None: any."""
-        under = select(place.c.id).where(_under(above.path), self._within())
-        ids = set(self._connection.execute(under).scalars())
+        below = select(place.c.id).where(under(above.path), self._within())
+        ids = set(self._connection.execute(below).scalars())
         if above.level < Level.COUNTY:
             return ids, None
         # A record stays in the county it was loaded to, wherever its place lies by now.
@@ -731,13 +733,10 @@ class Unit:
 
         Of a place that moved between counties, the one it lies in last.
         """
-        statement = select(place.c.id).where(place.c.level == Level.COUNTY.value).distinct()
-        counties = set(self._connection.execute(statement).scalars())
-        found = {}
-        for path in self.paths(place_ids):
-            above = path.strip("/").split("/")
-            found[above[-1]] = next((one for one in reversed(above) if one in counties), "")
-        return found
+        known = county_ids(self._connection)
+        return {
+            path.split("/")[-2]: county_of(path, known) or "" for path in self._paths(place_ids)
+        }
 
     def figures_stored(self, month: str) -> int:
         """How many figures a month's facts hold, those of batches that count no more included."""
@@ -784,7 +783,7 @@ class Unit:
         without: dict[int, int] = {}
         for level, has_polygon, number in execute(
             select(place.c.level, drawn, func.count())
-            .where(_valid(today), self._within())
+            .where(valid(today), self._within())
             .group_by(place.c.level, drawn)
         ):
             counts[level] = counts.get(level, 0) + number
@@ -808,7 +807,7 @@ class Unit:
             .limit(1)
         ).first()
         roots = execute(
-            select(func.count()).where(place.c.parent_id.is_(None), _valid(today), self._within())
+            select(func.count()).where(place.c.parent_id.is_(None), valid(today), self._within())
         ).scalar_one()
         return {
             "schema": database.revision(self._connection),
@@ -843,15 +842,27 @@ def with_dates(found: pd.DataFrame, *columns: str) -> pd.DataFrame:
     return found
 
 
+def county_ids(connection: Connection) -> set[str]:
+    """Every place that is or was a county."""
+    counties = select(place.c.id).where(place.c.level == Level.COUNTY.value)
+    return set(connection.execute(counties).scalars())
+
+
+def county_of(path: str, counties: Collection[str]) -> str | None:
+    """The county at or above the end of a path; None for a place above counties."""
+    return next((one for one in reversed(path.split("/")) if one in counties), None)
+
+
 def _below(above: Place) -> ColumnElement[bool]:
     return place.c.path.startswith(above.path, autoescape=True) & (place.c.id != above.id)
 
 
-def _valid(on: date) -> ColumnElement[bool]:
+def valid(on: date) -> ColumnElement[bool]:
+    """Valid on a day."""
     return and_(place.c.valid_from <= on, or_(place.c.valid_to.is_(None), place.c.valid_to > on))
 
 
-def _under(path: str) -> ColumnElement[bool]:
+def under(path: str) -> ColumnElement[bool]:
     """At or under a path. Paths end in ``/``, whose next character is ``0``."""
     return _between(place.c.path, path)
 

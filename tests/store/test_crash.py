@@ -18,10 +18,12 @@ from typing import Any
 import pyarrow.dataset as ds
 import pytest
 
-from dashboard.access import SYSTEM
-from dashboard.store import Store
+from dashboard.access import EVERYTHING, SYSTEM
+from dashboard.store import Store, database
 from dashboard.store.commit import commit
 from dashboard.store.model import BatchState
+from dashboard.store.snapshots import owner
+from dashboard.store.store import snapshot_files
 from geodata.errors import DudaoError, SystemProblem
 from tests.conftest import OpenStore
 from tests.store import world
@@ -106,7 +108,9 @@ def assert_tidy(store: Store) -> None:
     assert set(rows.to_table(columns=["batch"])["batch"].to_pylist()) <= {
         batch.id for batch in batches if batch.state is not BatchState.ABANDONED
     }
-    assert not [p for p in (store.directory / "snapshots").iterdir() if p.suffix != ".parquet"]
+    with database.reading(store.engine, EVERYTHING) as connection:
+        known = snapshot_files(connection)
+    assert {owner(path.name) for path in (store.directory / "snapshots").iterdir()} <= known
     assert list(store.scratch.iterdir()) == []
 
 

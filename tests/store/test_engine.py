@@ -20,6 +20,7 @@ from dashboard.store.facts import SCHEMA
 from dashboard.store.model import Compute, Pair
 from dashboard.store.periods import month_trees
 from geodata.errors import DudaoError
+from geodata.model import Level
 
 PAIRS = (Pair("a", "b"), Pair("b", "c"), Pair("d", "b"))
 MONTHS = ("2026-01", "2026-02")
@@ -46,6 +47,7 @@ def frame_of(tree: Tree, since: dict[str, date] | None = None) -> pd.DataFrame:
         {
             "id": list(tree),
             "parent_id": list(tree.values()),
+            "level": Level.VILLAGE,
             "path": [path_of(tree, place_id) for place_id in tree],
             "valid_from": pd.to_datetime([began.get(p, date(2000, 1, 1)) for p in tree]),
             "valid_to": pd.Series([pd.NaT] * len(tree), dtype="datetime64[s]"),
@@ -60,7 +62,7 @@ def rolled(engine: Engine, tree: pd.DataFrame, rows: list[Row], committed: set[i
     found = engine.roll_up(
         ds.InMemoryDataset(observations), committed, month_trees(tree, MONTHS), PAIRS
     )
-    return pa.Table.from_batches(found, VALUES).to_pylist()
+    return pa.Table.from_batches(found.values, VALUES).to_pylist()
 
 
 # The rule, read aloud
