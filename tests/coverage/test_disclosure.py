@@ -71,7 +71,8 @@ def directly(store: Store, layer: Layer) -> frozenset[str]:
         published(store), Source.REPORTED, [disclosure._pair(one) for one in PROTECTED]
     )
     mates = disclosure.together(layer, PROTECTED)
-    return frozenset(disclosure.pattern(frames, MONTH, mates, disclosure.INSIDE))
+    alone = [(one, disclosure._alone(frames, MONTH, one, disclosure.INSIDE)) for one in mates]
+    return frozenset(disclosure.pattern(alone))
 
 
 def beside(store: Store) -> Path:
