@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 from threading import Lock
 from typing import TypeVar, cast
 
-from dashboard.coverage import registry, service
+from dashboard.coverage import drawing, registry, service
+from dashboard.coverage.drawing import Outlines
 from dashboard.coverage.forecast import YearEnd
 from dashboard.coverage.funnel import Funnel
 from dashboard.coverage.model import (
@@ -26,11 +27,12 @@ from dashboard.coverage.model import (
     TrendPoint,
     View,
     ViewTable,
+    previous_month,
 )
 from dashboard.coverage.modes import SAMPLED, Mode
 from dashboard.coverage.plausibility import Flag
 from dashboard.coverage.ranking import Ranked
-from dashboard.coverage.service import Outlines, Scene
+from dashboard.coverage.service import Scene
 from dashboard.settings import Settings
 from dashboard.store import Store
 from dashboard.store.memory import Memory
@@ -146,7 +148,7 @@ def timeline(unit: Unit, most: int) -> tuple[tuple[str, str], ...]:
 
 def _version(unit: Unit, month: str, places_version: object) -> str:
     parts = [places_version, unit.snapshot(month).version]
-    before = service.previous_month(month)
+    before = previous_month(month)
     if before in unit.months():
         parts.append(unit.snapshot(before).version)
     return "-".join(str(part) for part in parts)
@@ -271,12 +273,12 @@ def layer_answer(
     return _answers.get(
         (unit.scope_key, "layer", view, computed, mode, other, crs),
         lambda: _answer(
-            service.payload(
+            drawing.payload(
                 table(unit, view, computed),
                 _drawn_outlines(unit, view, computed),
                 mode,
                 _other(unit, view, computed, mode, other),
-                service.samples(
+                drawing.samples(
                     scene(unit, view.place_id, view.month, computed, view.source),
                     registry.layer(view.layer_id),
                 )
@@ -300,7 +302,7 @@ def _drawn_outlines(unit: Unit, view: View, version: str) -> Outlines:
     crs = tiles().crs
     return _outlines.get(
         (unit.scope_key, view.place_id, view.month, unit.places_version(), crs),
-        lambda: service.outlines(scene(unit, view.place_id, view.month, version), crs),
+        lambda: drawing.outlines(scene(unit, view.place_id, view.month, version), crs),
     )
 
 
@@ -314,7 +316,7 @@ def site_answer(unit: Unit, place_id: str, month: str) -> Answer:
     computed = version(unit, month)
     return _answers.get(
         (unit.scope_key, "site", place_id, month, computed, crs),
-        lambda: _answer(service.site_payload(sites(unit, place_id, month, computed), crs)),
+        lambda: _answer(drawing.site_payload(sites(unit, place_id, month, computed), crs)),
     )
 
 
