@@ -107,7 +107,7 @@ def _columns(
     pair = Pair(layer.numerator, layer.denominator)
     found = siblings and siblings.get((source, pair))
     if found:
-        return {name: _of(found, name, places) for name in _COLUMNS}
+        return _of(found, _COLUMNS, places)
     if siblings and source is Source.VERIFIED:
         reported = siblings.get((Source.REPORTED, pair))
         sample = siblings.get((source, registry.recount_pair(layer)))
@@ -116,7 +116,7 @@ def _columns(
     columns = {name: np.full(len(places), np.nan) for name in _COLUMNS}
     if siblings:
         # How many were expected is the same for every pair that anybody reported.
-        columns["expected"] = _of(next(iter(siblings.values())), "expected", places)
+        columns |= _of(next(iter(siblings.values())), ("expected",), places)
     return columns
 
 
@@ -124,22 +124,24 @@ def _recounted(
     layer: Layer, places: Sequence[Place], reported: PairValues, sample: PairValues
 ) -> Columns:
     """Reported figures times what the sample found of what it was told (ratio estimate)."""
-    columns = {name: _of(reported, name, places) for name in _COLUMNS}
-    found, told = (_of(sample, name, places) for name in ("numerator", "denominator"))
+    columns = _of(reported, _COLUMNS, places)
+    found = _of(sample, ("numerator", "denominator", "reporting"), places)
     with np.errstate(divide="ignore", invalid="ignore"):
-        times = np.where(told > 0, found / told, np.nan)
+        share = found["numerator"] / found["denominator"]
+        times = np.where(found["denominator"] > 0, share, np.nan)
     numerator = columns["numerator"] * times
     if disclosure.is_share(layer):
         numerator = np.minimum(numerator, columns["denominator"])
     columns["denominator"] = numerator if layer.is_count else columns["denominator"]
     for name in ("own_numerator", "own_denominator"):
         columns[name] = np.full(len(places), np.nan)
-    return columns | {"numerator": numerator, "reporting": _of(sample, "reporting", places)}
+    return columns | {"numerator": numerator, "reporting": found["reporting"]}
 
 
-def _of(found: PairValues, name: str, places: Sequence[Place]) -> classify.Floats:
+def _of(found: PairValues, names: Iterable[str], places: Sequence[Place]) -> Columns:
     at = np.array([found.at.get(place.id, -1) for place in places], dtype=np.int64)
-    return np.where(at < 0, np.nan, getattr(found, name)[at])
+    missing = at < 0
+    return {name: np.where(missing, np.nan, getattr(found, name)[at]) for name in names}
 
 
 def _optional(number: float) -> float | None:
@@ -170,8 +172,7 @@ class _Family:
         self, layer: Layer, shapes: Mapping[str, Shape], only: str | None = None
     ) -> list[Cell]:
         """One Cell for each place, ranked among all of them; for ``only`` one place if given."""
-        columns = _columns(layer, self.places, self.now, self.source)
-        masked = self._leave_out(layer, columns, self.month)
+        columns, masked = self.numbers(layer)
         value = classify.values(layer, columns["numerator"], columns["denominator"])
         earlier = _columns(layer, self.places, self.before, self.source)
         if self.earlier is not None:
@@ -196,9 +197,13 @@ class _Family:
 
     def values(self, layer: Layer) -> classify.Floats:
         """What the cells' values are, as one array."""
-        columns = _columns(layer, self.places, self.now, self.source)
-        self._leave_out(layer, columns, self.month)
+        columns, _masked = self.numbers(layer)
         return classify.values(layer, columns["numerator"], columns["denominator"])
+
+    def numbers(self, layer: Layer) -> tuple[Columns, list[Status | None]]:
+        """What the cells' numbers are, and why a place's are left out."""
+        columns = _columns(layer, self.places, self.now, self.source)
+        return columns, self._leave_out(layer, columns, self.month)
 
     def layers(self) -> list[Layer]:
         """The layers these places have figures for."""
@@ -256,20 +261,12 @@ def _cell(
     rank: int,
     change: float,
 ) -> Cell:
-    if masked is not None:
-        status = masked
-    elif math.isnan(numerator) or math.isnan(denominator):
-        status = Status.NO_DATA
-    elif math.isnan(value):
-        status = Status.NOT_APPLICABLE
-    else:
-        status = Status.OK
     return Cell(
         place=place,
         numerator=_optional(numerator),
         denominator=_optional(denominator),
         value=_optional(value),
-        status=status,
+        status=_status(masked, numerator, denominator, value),
         class_index=index if index >= 0 else None,
         rank=rank if rank > 0 else None,
         ranked=ranked,
@@ -283,6 +280,14 @@ def _cell(
         indicative=shape is not None and shape.indicative,
         target=target,
     )
+
+
+def _status(masked: Status | None, numerator: float, denominator: float, value: float) -> Status:
+    if masked is not None:
+        return masked
+    if math.isnan(numerator) or math.isnan(denominator):
+        return Status.NO_DATA
+    return Status.NOT_APPLICABLE if math.isnan(value) else Status.OK
 
 
 def _earlier(unit: Unit, month: str) -> Snapshot | None:
@@ -446,27 +451,33 @@ def trend(
         DudaoError: LAYER_NOT_FOUND or PLACE_NOT_FOUND.
     """
     layer = registry.layer(layer_id)
-    points = []
-    versions = unit.versions(place_id)
-    years = targets.read_years(unit, versions, {month[:4] for month in unit.months()})
-    for month in unit.months():
+    months, versions = unit.months(), unit.versions(place_id)
+    years = targets.read_years(unit, versions, {month[:4] for month in months})
+    numbers = np.full((len(months), 2), np.nan)
+    masked: list[Status | None] = [None] * len(months)
+    wanted: list[Target | None] = [None] * len(months)
+    for at, month in enumerate(months):
         on = month_end(month)
         place = next((version for version in versions if version.valid_on(on)), None)
         if place is None:
-            points.append(TrendPoint(month, None, None, None, Status.NO_DATA))
             continue
-        snapshot = unit.snapshot(month)
-        (cell,) = _alone(unit, [place], snapshot, place.parent_id, source, years[month[:4]]).cells(
-            layer, {}
+        family = _alone(unit, [place], unit.snapshot(month), place.parent_id, source)
+        columns, (masked[at],) = family.numbers(layer)
+        numbers[at] = columns["numerator"][0], columns["denominator"][0]
+        wanted[at] = years[month[:4]].of(layer, place)
+    if months and not versions:
+        unit.place(place_id, month_end(months[-1]))
+    # One calculation for all months: a hundred small ones are what a first view waits for.
+    rows = np.column_stack([numbers, classify.values(layer, *numbers.T)]).tolist()
+    return [
+        TrendPoint(
+            month, _optional(top), _optional(bottom), _optional(value),
+            _status(why, top, bottom, value), target,
         )
-        points.append(
-            TrendPoint(
-                month, cell.numerator, cell.denominator, cell.value, cell.status, cell.target
-            )
+        for month, (top, bottom, value), why, target in zip(
+            months, rows, masked, wanted, strict=True
         )
-    if points and not versions:
-        unit.place(place_id, month_end(points[-1].month))
-    return points
+    ]  # fmt: skip
 
 
 QUICK_PLACES = 6_000
@@ -1155,12 +1166,12 @@ def samples(seen: Scene, layer: Layer) -> dict[str, Sample]:
         return {}
     places, siblings = seen.children.places, seen.children.now
     pairs = (registry.recount_pair(layer), registry.judged_pair(layer))
-    columns = []
+    both = ("numerator", "denominator")
+    columns: list[classify.Floats] = []
     for pair in pairs:
         found = siblings.get((Source.VERIFIED, pair))
-        for name in ("numerator", "denominator"):
-            nothing = np.full(len(places), np.nan)
-            columns.append(_of(found, name, places) if found else nothing)
+        nothing = {name: np.full(len(places), np.nan) for name in both}
+        columns += (_of(found, both, places) if found else nothing).values()
     made = {}
     for place, recount, told, good, judged in zip(
         places, *(column.tolist() for column in columns), strict=True
