@@ -1037,12 +1037,12 @@ class Outlines:
     """The drawn shapes of one view, encoded once for all its layers.
 
     Attributes:
-        features: place id -> the start of its GeoJSON feature, up to the properties, and the
-            properties that no layer changes.
+        features: place id -> its GeoJSON feature up to the properties that every layer has anew,
+            and from there on.
         digest: changes whenever a shape does; a page that drew it already keeps its polygons.
     """
 
-    features: dict[str, tuple[str, dict[str, Any]]]
+    features: dict[str, tuple[str, str]]
     digest: str
 
 
@@ -1067,16 +1067,14 @@ def outlines(seen: Scene, crs: MapCrs = "wgs84") -> Outlines:
         )
         labels = np.column_stack(wgs84_to_gcj02(labels[:, 0], labels[:, 1]))
     encoded = geometries(polygons, digits=4 if pixel >= _COARSE_M else 5)
+    names = {child.id: child.name for child in seen.children.places}
     return Outlines(
         {
             place_id: (
-                f'{{"type":"Feature","id":{to_json(place_id)},"geometry":{geometry},"properties":',
-                {
-                    "x": round(label[0], 5),
-                    "y": round(label[1], 5),
-                    "w": round(shape.label_radius),
-                    "i": int(shape.indicative),
-                },
+                f'{{"type":"Feature","id":{to_json(place_id)},"geometry":{geometry},'
+                f'"properties":{{"id":{to_json(place_id)},"n":{to_json(names[place_id])}',
+                f'"x":{round(label[0], 5)},"y":{round(label[1], 5)},'
+                f'"w":{round(shape.label_radius)},"i":{int(shape.indicative)}}}}}',
             )
             for (place_id, shape), label, geometry in zip(
                 shapes.items(), labels.tolist(), encoded, strict=True
@@ -1122,25 +1120,30 @@ def payload(
         -1 - WITHOUT_VALUE.index(shade.status) if shade.class_index is None else shade.class_index
         for shade in shades
     ]
+    with_outline = [
+        (drawn.features[cell.place.id], cell, shade.value, code)
+        for cell, shade, code in zip(shown.cells, shades, codes, strict=True)
+        if cell.place.id in drawn.features
+    ]
+    # All places' numbers in one text: encoding each place by itself takes several times as long.
+    numbers = to_json(
+        [
+            (
+                value,
+                *_counts_of(cell, mode, (samples or {}).get(cell.place.id)),
+                code,
+                # LQAS sorts into two classes; it never ranks.
+                None if mode in modes.SAMPLED else cell.rank,
+            )
+            for _, cell, value, code in with_outline
+        ]
+    )
     features = []
-    for cell, shade, code in zip(shown.cells, shades, codes, strict=True):
-        outline = drawn.features.get(cell.place.id)
-        if outline is None:
-            continue
-        start, fixed = outline
-        above, below = _counts_of(cell, mode, (samples or {}).get(cell.place.id))
-        properties = {
-            "id": cell.place.id,
-            "n": cell.place.name,
-            "v": shade.value,
-            "a": above,
-            "b": below,
-            "c": code,
-            # LQAS sorts into two classes; it never ranks.
-            "r": None if mode in modes.SAMPLED else cell.rank,
-            **fixed,
-        }
-        features.append(f"{start}{to_json(properties)}}}")
+    for ((start, end), *_), row in zip(with_outline, numbers[2:-2].split("],["), strict=False):
+        value, above, below, code, rank = row.split(",")
+        features.append(
+            f'{start},"v":{value},"a":{above},"b":{below},"c":{code},"r":{rank},{end}'
+        )
     kinds = range(len(modes.colours(shown.layer, mode)))
     counts = to_json(
         [codes.count(kind) for kind in (*kinds, *(-1 - at for at in range(len(WITHOUT_VALUE))))]

@@ -30,11 +30,12 @@ class Targets:
         A count is a sum over the places below, so what a county is to count is nobody else's
         target: there only the place's own holds.
         """
-        above = place.path.split("/")[:-1][::-1]
-        for place_id in above[:1] if layer.is_count else above:
-            value = self.stored.get((layer.id, place_id))
-            if value is not None:
-                return Target(value, place_id)
+        if self.stored:
+            above = place.path.split("/")[:-1][::-1]
+            for place_id in above[:1] if layer.is_count else above:
+                value = self.stored.get((layer.id, place_id))
+                if value is not None:
+                    return Target(value, place_id)
         return None if layer.target is None else Target(layer.target)
 
 

@@ -72,7 +72,7 @@ _year_ends_below: Memory[list[YearEnd]] = Memory(32)
 _answers: Memory[Answer] = Memory(256)
 _outlines: Memory[Outlines] = Memory(64)
 _counts: Memory[Mapping[InstitutionKind, tuple[int, int]]] = Memory(512)
-_markup: Memory[object] = Memory(512)
+_markup: Memory[object] = Memory(2_048)
 
 
 def configure(settings: Settings) -> None:
