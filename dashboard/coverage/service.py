@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from hashlib import blake2b
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -1141,9 +1141,7 @@ def payload(
     features = []
     for ((start, end), *_), row in zip(with_outline, numbers[2:-2].split("],["), strict=False):
         value, above, below, code, rank = row.split(",")
-        features.append(
-            f'{start},"v":{value},"a":{above},"b":{below},"c":{code},"r":{rank},{end}'
-        )
+        features.append(f'{start},"v":{value},"a":{above},"b":{below},"c":{code},"r":{rank},{end}')
     kinds = range(len(modes.colours(shown.layer, mode)))
     counts = to_json(
         [codes.count(kind) for kind in (*kinds, *(-1 - at for at in range(len(WITHOUT_VALUE))))]

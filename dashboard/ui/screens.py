@@ -15,7 +15,6 @@ from dashboard.access import Actor
 from dashboard.ui.texts import page_name
 from geodata.errors import DudaoError
 
-
 _PAGES = Path(__file__).resolve().parents[2] / "pages"
 
 
