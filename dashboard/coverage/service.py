@@ -98,16 +98,27 @@ _COLUMNS = (
     "own_numerator",
     "own_denominator",
 )
+_SHOWN = ("numerator", "denominator")
+_NOT_COUNTS = frozenset({"reporting", "expected"})
+"""What stays of a place whose numbers are left out."""
 
 
 def _columns(
-    layer: Layer, places: Sequence[Place], siblings: Siblings | None, source: Source
+    layer: Layer,
+    places: Sequence[Place],
+    siblings: Siblings | None,
+    source: Source,
+    names: Sequence[str] = _COLUMNS,
 ) -> Columns:
-    """The layer's numbers of ``places``, in their order; NaN where a place has no row."""
+    """The layer's numbers of ``places``, in their order; NaN where a place has no row.
+
+    Args:
+        names: the columns wanted; others may come with them.
+    """
     pair = Pair(layer.numerator, layer.denominator)
     found = siblings and siblings.get((source, pair))
     if found:
-        return _of(found, _COLUMNS, places)
+        return _of(found, names, places)
     if siblings and source is Source.VERIFIED:
         reported = siblings.get((Source.REPORTED, pair))
         sample = siblings.get((source, registry.recount_pair(layer)))
@@ -125,7 +136,7 @@ def _recounted(
 ) -> Columns:
     """Reported figures times what the sample found of what it was told (ratio estimate)."""
     columns = _of(reported, _COLUMNS, places)
-    found = _of(sample, ("numerator", "denominator", "reporting"), places)
+    found = _of(sample, (*_SHOWN, "reporting"), places)
     with np.errstate(divide="ignore", invalid="ignore"):
         share = found["numerator"] / found["denominator"]
         times = np.where(found["denominator"] > 0, share, np.nan)
@@ -200,9 +211,11 @@ class _Family:
         columns, _masked = self.numbers(layer)
         return classify.values(layer, columns["numerator"], columns["denominator"])
 
-    def numbers(self, layer: Layer) -> tuple[Columns, list[Status | None]]:
+    def numbers(
+        self, layer: Layer, names: Sequence[str] = _COLUMNS
+    ) -> tuple[Columns, list[Status | None]]:
         """What the cells' numbers are, and why a place's are left out."""
-        columns = _columns(layer, self.places, self.now, self.source)
+        columns = _columns(layer, self.places, self.now, self.source, names)
         return columns, self._leave_out(layer, columns, self.month)
 
     def layers(self) -> list[Layer]:
@@ -239,7 +252,7 @@ class _Family:
             for place in self.places
         ]
         gone = np.array([status is not None for status in masked], dtype=np.bool_)
-        for name in ("numerator", "denominator", "own_numerator", "own_denominator"):
+        for name in columns.keys() - _NOT_COUNTS:
             columns[name] = np.where(gone, np.nan, columns[name])
         return masked
 
@@ -441,18 +454,25 @@ def profile(
 
 @acts("places.view")
 def trend(
-    unit: Unit, place_id: str, layer_id: str, source: Source = Source.REPORTED
+    unit: Unit,
+    place_id: str,
+    layer_id: str,
+    source: Source = Source.REPORTED,
+    years: Mapping[str, Targets] | None = None,
 ) -> list[TrendPoint]:
     """One place's value in every published month, oldest first; gaps stay as points without value.
 
     The place is looked up month by month, for it may have moved, begun or ended in between.
+
+    Args:
+        years: the place's ``targets.of_place``, where they are known already.
 
     Raises:
         DudaoError: LAYER_NOT_FOUND or PLACE_NOT_FOUND.
     """
     layer = registry.layer(layer_id)
     months, versions = unit.months(), unit.versions(place_id)
-    years = targets.read_years(unit, versions, {month[:4] for month in months})
+    years = targets.of_place(unit, place_id) if years is None else years
     numbers = np.full((len(months), 2), np.nan)
     masked: list[Status | None] = [None] * len(months)
     wanted: list[Target | None] = [None] * len(months)
@@ -462,7 +482,7 @@ def trend(
         if place is None:
             continue
         family = _alone(unit, [place], unit.snapshot(month), place.parent_id, source)
-        columns, (masked[at],) = family.numbers(layer)
+        columns, (masked[at],) = family.numbers(layer, _SHOWN)
         numbers[at] = columns["numerator"][0], columns["denominator"][0]
         wanted[at] = years[month[:4]].of(layer, place)
     if months and not versions:
@@ -1167,12 +1187,11 @@ def samples(seen: Scene, layer: Layer) -> dict[str, Sample]:
         return {}
     places, siblings = seen.children.places, seen.children.now
     pairs = (registry.recount_pair(layer), registry.judged_pair(layer))
-    both = ("numerator", "denominator")
     columns: list[classify.Floats] = []
     for pair in pairs:
         found = siblings.get((Source.VERIFIED, pair))
-        nothing = {name: np.full(len(places), np.nan) for name in both}
-        columns += (_of(found, both, places) if found else nothing).values()
+        nothing = {name: np.full(len(places), np.nan) for name in _SHOWN}
+        columns += (_of(found, _SHOWN, places) if found else nothing).values()
     made = {}
     for place, recount, told, good, judged in zip(
         places, *(column.tolist() for column in columns), strict=True

@@ -54,6 +54,12 @@ def read_years(unit: Unit, places: Iterable[Place], years: Collection[str]) -> d
     return {year: Targets(found[int(year)]) for year in years}
 
 
+def of_place(unit: Unit, place_id: str) -> dict[str, Targets]:
+    """The targets of one place in every published year (``YYYY``), for all layers at once."""
+    years = {month[:4] for month in unit.months()}
+    return read_years(unit, unit.versions(place_id), years)
+
+
 @cache
 def known_layers() -> tuple[KnownLayer, ...]:
     """Every layer as the loaders know it: by what names, and within what bounds, it has a target.

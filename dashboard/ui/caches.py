@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from threading import Lock
 from typing import TypeVar, cast
 
-from dashboard.coverage import registry, service
+from dashboard.coverage import registry, service, targets
 from dashboard.coverage.forecast import YearEnd
 from dashboard.coverage.funnel import Funnel
 from dashboard.coverage.model import (
@@ -31,6 +31,7 @@ from dashboard.coverage.modes import SAMPLED, Mode
 from dashboard.coverage.plausibility import Flag
 from dashboard.coverage.ranking import Ranked
 from dashboard.coverage.service import Outlines, Scene
+from dashboard.coverage.targets import Targets
 from dashboard.settings import Settings
 from dashboard.store import Store
 from dashboard.store.memory import Memory
@@ -62,6 +63,7 @@ class Answer:
 _tables: Memory[ViewTable] = Memory(256)
 _scenes: Memory[Scene] = Memory(64)
 _profiles: Memory[Profile] = Memory(512)
+_targets: Memory[dict[str, Targets]] = Memory(64)
 _sites: Memory[list[Site]] = Memory(64)
 _indicators: Memory[list[Indicator]] = Memory(64)
 _doubts: Memory[list[Flag]] = Memory(64)
@@ -84,6 +86,7 @@ def configure(settings: Settings) -> None:
         _tables,
         _scenes,
         _profiles,
+        _targets,
         _sites,
         _indicators,
         _doubts,
@@ -200,6 +203,13 @@ def funnel(unit: Unit, view: View, level: Level) -> Funnel:
     """``service.funnel``, remembered."""
     key = (unit.scope_key, view, level, version(unit, view.month))
     return _funnels.get(key, lambda: service.funnel(unit, view, level))
+
+
+def trend(unit: Unit, view: View) -> list[TrendPoint]:
+    """``service.trend``; the targets, which all layers share, are remembered."""
+    key = (unit.scope_key, view.place_id, history(unit))
+    years = _targets.get(key, lambda: targets.of_place(unit, view.place_id))
+    return service.trend(unit, view.place_id, view.layer_id, view.source, years)
 
 
 def forecast(unit: Unit, view: View, points: list[TrendPoint] | None = None) -> YearEnd:
