@@ -35,12 +35,15 @@ Pattern = dict[str, Shown]
 """What may be shown, by place; places shown whole are not listed."""
 
 _left_out: Memory[frozenset[str]] = Memory(256)
+_months: Memory[dict[str, pa.Scalar]] = Memory(64)
 _exported: Memory[dict[str, Pattern]] = Memory(256)
 
 _RULES = b"rules"
 _PLACES = pa.list_(pa.string())
 _ROWS_AT_ONCE = 2_000_000
 """Of a file with more rows not all protected layers are read at once."""
+_ROWS_REMEMBERED = 500_000
+"""What is left out of a month with more rows is read anew for every layer, to spare memory."""
 
 _log = logging.getLogger(__name__)
 
@@ -166,10 +169,15 @@ def prepare(whole: Snapshots, snapshots: Iterable[Snapshot]) -> None:
 
 
 def _kept(whole: Snapshots, snapshot: Snapshot) -> dict[str, pa.Scalar]:
-    """The places left out of each protected layer of a month, as kept beside its values.
+    """The places left out of each protected layer of a month, as kept beside its values."""
+    if whole.rows(snapshot) > _ROWS_REMEMBERED:
+        return _read(whole, snapshot)
+    # A trend asks for every month: one file for all layers, not one for each.
+    return _months.get(snapshot.file, lambda: _read(whole, snapshot))
 
-    What is not there, or was made by other rules, is made anew and kept.
-    """
+
+def _read(whole: Snapshots, snapshot: Snapshot) -> dict[str, pa.Scalar]:
+    """What is not there, or was made by other rules, is made anew and kept."""
     protected = [one for one in registry.layers().values() if one.protected]
     rules = _rules(protected)
     kept = whole.beside(snapshot)

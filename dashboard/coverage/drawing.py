@@ -6,12 +6,12 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import shapely
 
-from dashboard.coverage import families, modes, registry
+from dashboard.coverage import classify, families, modes, registry
 from dashboard.coverage.families import Scene
 from dashboard.coverage.model import WITHOUT_VALUE, Cell, Layer, Payload, Site, Source, ViewTable
 from dashboard.coverage.modes import Mode, Sample
@@ -39,12 +39,12 @@ class Outlines:
     """The drawn shapes of one view, encoded once for all its layers.
 
     Attributes:
-        features: place id -> the start of its GeoJSON feature, up to the properties, and the
-            properties that no layer changes.
+        features: place id -> its GeoJSON feature up to the properties that every layer has anew,
+            and from there on.
         digest: changes whenever a shape does; a page that drew it already keeps its polygons.
     """
 
-    features: dict[str, tuple[str, dict[str, Any]]]
+    features: dict[str, tuple[str, str]]
     digest: str
 
 
@@ -69,16 +69,14 @@ def outlines(seen: Scene, crs: MapCrs = "wgs84") -> Outlines:
         )
         labels = np.column_stack(wgs84_to_gcj02(labels[:, 0], labels[:, 1]))
     encoded = geometries(polygons, digits=4 if pixel >= _COARSE_M else 5)
+    names = {child.id: child.name for child in seen.children.places}
     return Outlines(
         {
             place_id: (
-                f'{{"type":"Feature","id":{to_json(place_id)},"geometry":{geometry},"properties":',
-                {
-                    "x": round(label[0], 5),
-                    "y": round(label[1], 5),
-                    "w": round(shape.label_radius),
-                    "i": int(shape.indicative),
-                },
+                f'{{"type":"Feature","id":{to_json(place_id)},"geometry":{geometry},'
+                f'"properties":{{"id":{to_json(place_id)},"n":{to_json(names[place_id])}',
+                f'"x":{round(label[0], 5)},"y":{round(label[1], 5)},'
+                f'"w":{round(shape.label_radius)},"i":{int(shape.indicative)}}}}}',
             )
             for (place_id, shape), label, geometry in zip(
                 shapes.items(), labels.tolist(), encoded, strict=True
@@ -124,25 +122,28 @@ def payload(
         -1 - WITHOUT_VALUE.index(shade.status) if shade.class_index is None else shade.class_index
         for shade in shades
     ]
+    with_outline = [
+        (drawn.features[cell.place.id], cell, shade.value, code)
+        for cell, shade, code in zip(shown.cells, shades, codes, strict=True)
+        if cell.place.id in drawn.features
+    ]
+    # All places' numbers in one text: encoding each place by itself takes several times as long.
+    numbers = to_json(
+        [
+            (
+                value,
+                *_counts_of(cell, mode, (samples or {}).get(cell.place.id)),
+                code,
+                # LQAS sorts into two classes; it never ranks.
+                None if mode in modes.SAMPLED else cell.rank,
+            )
+            for _, cell, value, code in with_outline
+        ]
+    )
     features = []
-    for cell, shade, code in zip(shown.cells, shades, codes, strict=True):
-        outline = drawn.features.get(cell.place.id)
-        if outline is None:
-            continue
-        start, fixed = outline
-        above, below = _counts_of(cell, mode, (samples or {}).get(cell.place.id))
-        properties = {
-            "id": cell.place.id,
-            "n": cell.place.name,
-            "v": shade.value,
-            "a": above,
-            "b": below,
-            "c": code,
-            # LQAS sorts into two classes; it never ranks.
-            "r": None if mode in modes.SAMPLED else cell.rank,
-            **fixed,
-        }
-        features.append(f"{start}{to_json(properties)}}}")
+    for ((start, end), *_), row in zip(with_outline, numbers[2:-2].split("],["), strict=False):
+        value, above, below, code, rank = row.split(",")
+        features.append(f'{start},"v":{value},"a":{above},"b":{below},"c":{code},"r":{rank},{end}')
     kinds = range(len(modes.colours(shown.layer, mode)))
     counts = to_json(
         [codes.count(kind) for kind in (*kinds, *(-1 - at for at in range(len(WITHOUT_VALUE))))]
@@ -168,12 +169,13 @@ def samples(seen: Scene, layer: Layer) -> dict[str, Sample]:
         return {}
     places, siblings = seen.children.places, seen.children.now
     pairs = (registry.recount_pair(layer), registry.judged_pair(layer))
-    columns = []
+    columns: list[classify.Floats] = []
     for pair in pairs:
         found = siblings.get((Source.VERIFIED, pair))
-        for name in ("numerator", "denominator"):
-            nothing = np.full(len(places), np.nan)
-            columns.append(families.numbers_of(found, name, places) if found else nothing)
+        nothing = {name: np.full(len(places), np.nan) for name in families.SHOWN}
+        columns += (
+            families.numbers_of(found, families.SHOWN, places) if found else nothing
+        ).values()
     made = {}
     for place, recount, told, good, judged in zip(
         places, *(column.tolist() for column in columns), strict=True

@@ -27,17 +27,30 @@ _COLUMNS = (
     "own_numerator",
     "own_denominator",
 )
+
+SHOWN = ("numerator", "denominator")
+
+_NOT_COUNTS = frozenset({"reporting", "expected"})
+"""What stays of a place whose numbers are left out."""
 UNKNOWN = frozenset({Status.NO_DATA, Status.SUPPRESSED, Status.TOO_LOW})
 
 
 def _columns(
-    layer: Layer, places: Sequence[Place], siblings: Siblings | None, source: Source
+    layer: Layer,
+    places: Sequence[Place],
+    siblings: Siblings | None,
+    source: Source,
+    names: Sequence[str] = _COLUMNS,
 ) -> Columns:
-    """The layer's numbers of ``places``, in their order; NaN where a place has no row."""
+    """The layer's numbers of ``places``, in their order; NaN where a place has no row.
+
+    Args:
+        names: the columns wanted; others may come with them.
+    """
     pair = Pair(layer.numerator, layer.denominator)
     found = siblings and siblings.get((source, pair))
     if found:
-        return {name: numbers_of(found, name, places) for name in _COLUMNS}
+        return numbers_of(found, names, places)
     if siblings and source is Source.VERIFIED:
         reported = siblings.get((Source.REPORTED, pair))
         sample = siblings.get((source, registry.recount_pair(layer)))
@@ -46,7 +59,7 @@ def _columns(
     columns = {name: np.full(len(places), np.nan) for name in _COLUMNS}
     if siblings:
         # How many were expected is the same for every pair that anybody reported.
-        columns["expected"] = numbers_of(next(iter(siblings.values())), "expected", places)
+        columns |= numbers_of(next(iter(siblings.values())), ("expected",), places)
     return columns
 
 
@@ -54,26 +67,29 @@ def _recounted(
     layer: Layer, places: Sequence[Place], reported: PairValues, sample: PairValues
 ) -> Columns:
     """Reported figures times what the sample found of what it was told (ratio estimate)."""
-    columns = {name: numbers_of(reported, name, places) for name in _COLUMNS}
-    found, told = (numbers_of(sample, name, places) for name in ("numerator", "denominator"))
+    columns = numbers_of(reported, _COLUMNS, places)
+    found = numbers_of(sample, (*SHOWN, "reporting"), places)
     with np.errstate(divide="ignore", invalid="ignore"):
-        times = np.where(told > 0, found / told, np.nan)
+        share = found["numerator"] / found["denominator"]
+        times = np.where(found["denominator"] > 0, share, np.nan)
     numerator = columns["numerator"] * times
     if disclosure.is_share(layer):
         numerator = np.minimum(numerator, columns["denominator"])
     columns["denominator"] = numerator if layer.is_count else columns["denominator"]
     for name in ("own_numerator", "own_denominator"):
         columns[name] = np.full(len(places), np.nan)
-    return columns | {"numerator": numerator, "reporting": numbers_of(sample, "reporting", places)}
+    return columns | {"numerator": numerator, "reporting": found["reporting"]}
 
 
-def numbers_of(found: PairValues, name: str, places: Sequence[Place]) -> classify.Floats:
-    """A column of a pair's values for some places, in their order; NaN where one has no row."""
+def numbers_of(found: PairValues, names: Iterable[str], places: Sequence[Place]) -> Columns:
+    """Columns of a pair's values for some places, in their order; NaN where one has no row."""
     at = np.array([found.at.get(place.id, -1) for place in places], dtype=np.int64)
-    return np.where(at < 0, np.nan, getattr(found, name)[at])
+    missing = at < 0
+    return {name: np.where(missing, np.nan, getattr(found, name)[at]) for name in names}
 
 
-def _optional(number: float) -> float | None:
+def optional(number: float) -> float | None:
+    """A number as a cell has it."""
     return None if math.isnan(number) else number
 
 
@@ -101,8 +117,7 @@ class Family:
         self, layer: Layer, shapes: Mapping[str, Shape], only: str | None = None
     ) -> list[Cell]:
         """One Cell for each place, ranked among all of them; for ``only`` one place if given."""
-        columns = _columns(layer, self.places, self.now, self.source)
-        masked = self._leave_out(layer, columns, self.month)
+        columns, masked = self.numbers(layer)
         value = classify.values(layer, columns["numerator"], columns["denominator"])
         earlier = _columns(layer, self.places, self.before, self.source)
         if self.earlier is not None:
@@ -127,9 +142,15 @@ class Family:
 
     def values(self, layer: Layer) -> classify.Floats:
         """What the cells' values are, as one array."""
-        columns = _columns(layer, self.places, self.now, self.source)
-        self._leave_out(layer, columns, self.month)
+        columns, _masked = self.numbers(layer)
         return classify.values(layer, columns["numerator"], columns["denominator"])
+
+    def numbers(
+        self, layer: Layer, names: Sequence[str] = _COLUMNS
+    ) -> tuple[Columns, list[Status | None]]:
+        """What the cells' numbers are, and why a place's are left out."""
+        columns = _columns(layer, self.places, self.now, self.source, names)
+        return columns, self._leave_out(layer, columns, self.month)
 
     def layers(self) -> list[Layer]:
         """The layers these places have figures for."""
@@ -165,7 +186,7 @@ class Family:
             for place in self.places
         ]
         gone = np.array([status is not None for status in masked], dtype=np.bool_)
-        for name in ("numerator", "denominator", "own_numerator", "own_denominator"):
+        for name in columns.keys() - _NOT_COUNTS:
             columns[name] = np.where(gone, np.nan, columns[name])
         return masked
 
@@ -187,33 +208,34 @@ def _cell(
     rank: int,
     change: float,
 ) -> Cell:
-    if masked is not None:
-        status = masked
-    elif math.isnan(numerator) or math.isnan(denominator):
-        status = Status.NO_DATA
-    elif math.isnan(value):
-        status = Status.NOT_APPLICABLE
-    else:
-        status = Status.OK
     return Cell(
         place=place,
-        numerator=_optional(numerator),
-        denominator=_optional(denominator),
-        value=_optional(value),
-        status=status,
+        numerator=optional(numerator),
+        denominator=optional(denominator),
+        value=optional(value),
+        status=status_of(masked, numerator, denominator, value),
         class_index=index if index >= 0 else None,
         rank=rank if rank > 0 else None,
         ranked=ranked,
-        change=_optional(change),
+        change=optional(change),
         # Only a leaf place that reported nothing has no row.
         reporting=0 if math.isnan(reporting) else int(reporting),
         expected=1 if math.isnan(expected) else int(expected),
-        own_numerator=_optional(own_numerator),
-        own_denominator=_optional(own_denominator),
+        own_numerator=optional(own_numerator),
+        own_denominator=optional(own_denominator),
         has_boundary=shape is not None,
         indicative=shape is not None and shape.indicative,
         target=target,
     )
+
+
+def status_of(masked: Status | None, numerator: float, denominator: float, value: float) -> Status:
+    """Whether there is a value to show, and why not."""
+    if masked is not None:
+        return masked
+    if math.isnan(numerator) or math.isnan(denominator):
+        return Status.NO_DATA
+    return Status.NOT_APPLICABLE if math.isnan(value) else Status.OK
 
 
 def _earlier(unit: Unit, month: str) -> Snapshot | None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from threading import Lock
 from typing import TypeVar, cast
 
-from dashboard.coverage import drawing, registry, service
+from dashboard.coverage import drawing, registry, service, targets
 from dashboard.coverage.drawing import Outlines
 from dashboard.coverage.forecast import YearEnd
 from dashboard.coverage.funnel import Funnel
@@ -33,6 +33,7 @@ from dashboard.coverage.modes import SAMPLED, Mode
 from dashboard.coverage.plausibility import Flag
 from dashboard.coverage.ranking import Ranked
 from dashboard.coverage.service import Scene
+from dashboard.coverage.targets import Targets
 from dashboard.settings import Settings
 from dashboard.store import Store
 from dashboard.store.memory import Memory
@@ -64,6 +65,7 @@ class Answer:
 _tables: Memory[ViewTable] = Memory(256)
 _scenes: Memory[Scene] = Memory(64)
 _profiles: Memory[Profile] = Memory(512)
+_targets: Memory[dict[str, Targets]] = Memory(64)
 _sites: Memory[list[Site]] = Memory(64)
 _indicators: Memory[list[Indicator]] = Memory(64)
 _doubts: Memory[list[Flag]] = Memory(64)
@@ -74,7 +76,7 @@ _year_ends_below: Memory[list[YearEnd]] = Memory(32)
 _answers: Memory[Answer] = Memory(256)
 _outlines: Memory[Outlines] = Memory(64)
 _counts: Memory[Mapping[InstitutionKind, tuple[int, int]]] = Memory(512)
-_markup: Memory[object] = Memory(512)
+_markup: Memory[object] = Memory(2_048)
 
 
 def configure(settings: Settings) -> None:
@@ -86,6 +88,7 @@ def configure(settings: Settings) -> None:
         _tables,
         _scenes,
         _profiles,
+        _targets,
         _sites,
         _indicators,
         _doubts,
@@ -202,6 +205,13 @@ def funnel(unit: Unit, view: View, level: Level) -> Funnel:
     """``service.funnel``, remembered."""
     key = (unit.scope_key, view, level, version(unit, view.month))
     return _funnels.get(key, lambda: service.funnel(unit, view, level))
+
+
+def trend(unit: Unit, view: View) -> list[TrendPoint]:
+    """``service.trend``; the targets, which all layers share, are remembered."""
+    key = (unit.scope_key, view.place_id, history(unit))
+    years = _targets.get(key, lambda: targets.of_place(unit, view.place_id))
+    return service.trend(unit, view.place_id, view.layer_id, view.source, years)
 
 
 def forecast(unit: Unit, view: View, points: list[TrendPoint] | None = None) -> YearEnd:

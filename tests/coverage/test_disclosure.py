@@ -50,10 +50,16 @@ def store(tmp_path: Path) -> Iterator[Store]:
         Change(dataset="figures", frame=figures.assign(source="reported")),
         registry.pairs(),
     )
-    disclosure._left_out.clear()
+    forget()
     yield opened
-    disclosure._left_out.clear()
+    forget()
     opened.close()
+
+
+def forget() -> None:
+    """As another process would begin."""
+    disclosure._left_out.clear()
+    disclosure._months.clear()
 
 
 def published(store: Store) -> Snapshot:
@@ -62,7 +68,7 @@ def published(store: Store) -> Snapshot:
 
 
 def hidden(store: Store, layer_id: str = LAYER) -> frozenset[str]:
-    disclosure._left_out.clear()
+    forget()
     return disclosure.left_out(store.snapshots, published(store), registry.layer(layer_id))
 
 
