@@ -50,29 +50,35 @@ def _rerun(result: dict[str, Any]) -> list[Line]:
     found = []
     for kind, words in (("first", "view not seen before"), ("again", "view seen before")):
         small, large = result["small"][kind]["median_ms"], result["large"][kind]["median_ms"]
-        cpu = [result[size][kind]["median_cpu_ms"] for size in ("small", "large")]
+        small_apart, large_apart = (_apart(result[size][kind]) for size in ("small", "large"))
         ratio = result["large_over_small"][kind]
         found += [
             Line(
                 f"Python of one rerun, {result['children']} children, {words}",
-                f"{small:.1f} ms (processor {cpu[0]:.1f} ms)", "< 30 ms", small < 30,
+                f"{small:.1f} ms ({small_apart})", "< 30 ms", small < 30,
             ),
             Line(
                 f"  root over {result['large']['villages']:,} villages ÷ over "
                 f"{result['small']['villages']:,}",
-                f"{ratio:.2f}: {large:.1f} ms (processor {cpu[1]:.1f} ms)", "≤ 1.3", ratio <= 1.3,
+                f"{ratio:.2f}: {large:.1f} ms ({large_apart})", "≤ 1.3", ratio <= 1.3,
             ),
         ]  # fmt: skip
     wide = result["wide"]
     for kind, words in (("first", "view not seen before"), ("again", "view seen before")):
-        took, cpu_ms = wide[kind]["median_ms"], wide[kind]["median_cpu_ms"]
+        took = wide[kind]["median_ms"]
         found.append(
             Line(
                 f"  with figures for {wide['layers']} layers and {wide['months']} months, {words}",
-                f"{took:.1f} ms (processor {cpu_ms:.1f} ms)", "< 30 ms", took < 30,
+                f"{took:.1f} ms ({_apart(wide[kind])})", "< 30 ms", took < 30,
             )
         )  # fmt: skip
     return found
+
+
+def _apart(taken: dict[str, Any]) -> str:
+    """What the clock's time is made of."""
+    ran, waited = taken["median_cpu_ms"], taken["median_waiting_ms"]
+    return f"processor {ran:.1f} ms, waiting for one {waited:.1f} ms"
 
 
 def _payload(result: dict[str, Any]) -> list[Line]:
@@ -121,8 +127,8 @@ def _rollup(result: dict[str, Any]) -> list[Line]:
             f"{result['ours_over_plain']:.2f}: {_took(result['plain'])}", "stated", None,
         ),
         Line(
-            "  pandas with everything in memory ÷ ours",
-            f"{faster:.2f}: {_took(result['pandas'])}, {result['pandas']['peak_gb']:.1f} GB",
+            "  pandas, the same rows written from the same files, ÷ ours",
+            f"{faster:.2f}: {_took(result['pandas'])}, {result['pandas']['peak_gb']:.2f} GB",
             "≥ 5", faster >= 5,
         ),
     ]  # fmt: skip

@@ -85,11 +85,8 @@ def _switch(page: Page, layer: str, timings: Path) -> dict[str, float]:
     runs = [json.loads(line) for line in _lines(timings)[before:]]
     if not runs:
         raise RuntimeError("the click ran no script")
-    return {
-        "wall": sum(run["wall"] for run in runs),
-        "cpu": sum(run["cpu"] for run in runs),
-        "runs": len(runs),
-    }
+    clocks = {name: sum(run[name] for run in runs) for name in ("wall", "cpu", "waiting")}
+    return {**clocks, "runs": len(runs)}
 
 
 def _lines(timings: Path) -> list[str]:
@@ -101,6 +98,7 @@ def _summary(taken: list[dict[str, float]]) -> dict[str, Any]:
         "switches": len(taken),
         "median_ms": 1000 * median(one["wall"] for one in taken),
         "median_cpu_ms": 1000 * median(one["cpu"] for one in taken),
+        "median_waiting_ms": 1000 * median(one["waiting"] for one in taken),
         "runs_per_switch": sum(one["runs"] for one in taken) / len(taken),
         "all_ms": [round(1000 * one["wall"], 2) for one in taken],
     }

@@ -14,11 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-import pandas as pd
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
+from bench import in_pandas
 from bench.nation import MONTHS
 from dashboard.access import EVERYTHING
 from dashboard.coverage import registry
@@ -53,14 +52,12 @@ def ours(directory: Path, engine: str, memory: int) -> dict[str, Any]:
     )
     took, used = time.perf_counter() - began, time.process_time() - cpu
     file = directory / "snapshots" / made.snapshots[0].file
-    rows = pq.read_table(file)
-    top = rows.filter(pc.equal(rows["parent_id"], "")).to_pylist()
     kept = directory.parent / f"{directory.name}-{engine}.parquet"
     file.replace(kept)
     store.close()
     return {
-        "seconds": took, "cpu_s": used, "rows": len(rows), "file": str(kept),
-        "totals": {row["numerator_measure"]: row["numerator"] for row in top},
+        "seconds": took, "cpu_s": used, "rows": pq.read_metadata(kept).num_rows,
+        "file": str(kept), "totals": _of_the_nation(kept),
     }  # fmt: skip
 
 
@@ -102,27 +99,28 @@ def _query(directory: Path, memory: int, query: str) -> dict[str, Any]:
 
 
 def pandas(directory: Path, _engine: str, _memory: int) -> dict[str, Any]:
-    """The same figures at every level with pandas, from the same files."""
+    """The same file with pandas: the same rows of every level, from the same files."""
+    store = Store.open(directory)
+    with database.reading(store.engine, EVERYTHING) as connection:
+        places = read_pieces(connection)
+    file = directory.parent / f"{directory.name}-pandas.parquet"
     began, cpu = time.perf_counter(), time.process_time()
-    files = ds.dataset(directory / "records" / "services", partitioning="hive")
-    rows = files.to_table(columns=["place_id", "kind", "person"]).to_pandas()
-    parts = []
-    for name, (kind, once) in kinds().items():
-        mine = rows[rows["kind"] == kind]
-        if once:
-            mine = mine.drop_duplicates(["place_id", "person"])
-        parts.append(mine.groupby("place_id").size().rename("value").reset_index().assign(of=name))
-    villages = pd.concat(parts, ignore_index=True)
-    levels = [villages]
-    for digits in (9, 6, 4, 2, 0):
-        above = villages["place_id"].str[:digits].str.ljust(12, "0")
-        levels.append(villages.groupby([above, "of"])["value"].sum().reset_index())
+    tree = in_pandas.tree_of(places, MONTHS[-1])
+    figures = in_pandas.counted(directory / "records" / "services", MONTHS[-1], kinds(), tree)
+    rows = in_pandas.roll_up(figures, tree, registry.pairs())
+    rows.to_parquet(file, index=False)
     took, used = time.perf_counter() - began, time.process_time() - cpu
-    top = levels[-1].set_index("of")["value"]
+    store.close()
     return {
-        "seconds": took, "cpu_s": used, "rows": sum(map(len, levels)),
-        "totals": {str(name): float(value) for name, value in top.items()},
+        "seconds": took, "cpu_s": used, "rows": len(rows), "file": str(file),
+        "totals": _of_the_nation(file),
     }  # fmt: skip
+
+
+def _of_the_nation(file: Path) -> dict[str, float]:
+    """The measures of a snapshot's root."""
+    top = pq.read_table(file, filters=pc.field("parent_id") == "").to_pylist()
+    return {row["numerator_measure"]: row["numerator"] for row in top}
 
 
 def _listed() -> str:

@@ -20,6 +20,8 @@ from dashboard.cli.common import (
     AsOption,
     DataOption,
     JsonOption,
+    LayerOption,
+    MonthOption,
     actor,
     open_store,
     print_json,
@@ -313,9 +315,9 @@ def _layer_dict(layer: Layer) -> dict[str, Any]:
 
 @app.command()
 def coverage(
-    layer: Annotated[str, typer.Option(help="图层 ID。")],
+    layer: LayerOption,
     place: Annotated[str, typer.Option(help="区划代码，列出它的下级。")],
-    month: Annotated[str, typer.Option(help="月份 YYYY-MM。")],
+    month: MonthOption,
     source: Annotated[
         str, typer.Option(help="来源：reported、records、verified，或 gap(上报减核实)。")
     ] = Source.REPORTED.value,

@@ -26,6 +26,11 @@ AsOption = Annotated[
     str | None, typer.Option("--as", help="以某个账号的身份和权限执行；不写则为数据目录的管理者。")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="以 JSON 输出。")]
+LayerOption = Annotated[str, typer.Option(help="图层 ID。")]
+PlaceOption = Annotated[str, typer.Option(help="区划代码。")]
+MonthOption = Annotated[str, typer.Option(help="月份 YYYY-MM。")]
+AboveOption = Annotated[str, typer.Option(help="区划代码，比较它以下的单位。")]
+LevelOption = Annotated[str, typer.Option(help="比较的级别：county、township 或 village。")]
 
 
 class _State:

@@ -10,6 +10,9 @@ from dashboard.cli.common import (
     AsOption,
     DataOption,
     JsonOption,
+    LayerOption,
+    MonthOption,
+    PlaceOption,
     print_json,
     reading,
     reporting,
@@ -52,9 +55,9 @@ _LACKS = {
 
 
 def explain(
-    layer: Annotated[str, typer.Option(help="图层 ID。")],
-    place: Annotated[str, typer.Option(help="区划代码。")],
-    month: Annotated[str, typer.Option(help="月份 YYYY-MM。")],
+    layer: LayerOption,
+    place: PlaceOption,
+    month: MonthOption,
     source: Annotated[
         str, typer.Option(help="来源：reported、records 或 verified。")
     ] = Source.REPORTED.value,

@@ -10,6 +10,8 @@ from dashboard.cli.common import (
     AsOption,
     DataOption,
     JsonOption,
+    LayerOption,
+    PlaceOption,
     level_of,
     print_json,
     reading,
@@ -21,8 +23,8 @@ from dashboard.coverage.model import View
 
 
 def forecast(
-    layer: Annotated[str, typer.Option(help="图层 ID。")],
-    place: Annotated[str, typer.Option(help="区划代码。")],
+    layer: LayerOption,
+    place: PlaceOption,
     month: Annotated[
         str | None, typer.Option(help="据以预测的月份 YYYY-MM；默认最近一月。")
     ] = None,

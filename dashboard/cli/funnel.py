@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
 
 from dashboard.cli.common import (
+    AboveOption,
     AsOption,
     DataOption,
     JsonOption,
+    LayerOption,
+    LevelOption,
+    MonthOption,
     level_of,
     print_json,
     reading,
@@ -28,10 +30,10 @@ _WORDS = {
 
 
 def funnel(
-    layer: Annotated[str, typer.Option(help="图层 ID。")],
-    place: Annotated[str, typer.Option(help="区划代码，比较它以下的单位。")],
-    level: Annotated[str, typer.Option(help="比较的级别：county、township 或 village。")],
-    month: Annotated[str, typer.Option(help="月份 YYYY-MM。")],
+    layer: LayerOption,
+    place: AboveOption,
+    level: LevelOption,
+    month: MonthOption,
     as_json: JsonOption = False,
     data: DataOption = None,
     login: AsOption = None,

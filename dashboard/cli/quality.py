@@ -10,6 +10,7 @@ from dashboard.cli.common import (
     AsOption,
     DataOption,
     JsonOption,
+    MonthOption,
     print_json,
     reading,
     reporting,
@@ -20,7 +21,7 @@ from dashboard.coverage.plausibility import Flag
 
 def quality(
     place: Annotated[str, typer.Option(help="区划代码，检查它和它以下的各级。")],
-    month: Annotated[str, typer.Option(help="月份 YYYY-MM。")],
+    month: MonthOption,
     as_json: JsonOption = False,
     data: DataOption = None,
     login: AsOption = None,

@@ -8,9 +8,13 @@ from typing import Annotated, Any
 import typer
 
 from dashboard.cli.common import (
+    AboveOption,
     AsOption,
     DataOption,
     JsonOption,
+    LayerOption,
+    LevelOption,
+    MonthOption,
     actor,
     level_of,
     open_store,
@@ -23,10 +27,10 @@ from dashboard.coverage.ranking import MINIMUM, Ranked
 
 
 def rank(
-    layer: Annotated[str, typer.Option(help="图层 ID。")],
-    place: Annotated[str, typer.Option(help="区划代码，在它以下排名。")],
-    level: Annotated[str, typer.Option(help="排名的级别：county、township 或 village。")],
-    month: Annotated[str, typer.Option(help="月份 YYYY-MM。")],
+    layer: LayerOption,
+    place: AboveOption,
+    level: LevelOption,
+    month: MonthOption,
     wilson: Annotated[
         bool, typer.Option("--wilson", help="按 95% 置信区间(Wilson)较差的一端排名。")
     ] = False,

@@ -10,6 +10,7 @@ from dashboard.cli.common import (
     AsOption,
     DataOption,
     JsonOption,
+    LayerOption,
     print_json,
     reading,
     reporting,
@@ -24,7 +25,7 @@ _SIGNS = {"over_reported": "上报偏多", "under_reported": "上报偏少", "ag
 
 
 def verify(
-    layer: Annotated[str, typer.Option(help="图层 ID。")],
+    layer: LayerOption,
     place: Annotated[str, typer.Option(help="区划代码，含它的所有下级。")],
     month: Annotated[str | None, typer.Option(help="年初至该月 YYYY-MM；默认最近一月。")] = None,
     as_json: JsonOption = False,

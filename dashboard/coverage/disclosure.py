@@ -35,12 +35,15 @@ Pattern = dict[str, Shown]
 """What may be shown, by place; places shown whole are not listed."""
 
 _left_out: Memory[frozenset[str]] = Memory(256)
+_months: Memory[dict[str, pa.Scalar]] = Memory(64)
 _exported: Memory[dict[str, Pattern]] = Memory(256)
 
 _RULES = b"rules"
 _PLACES = pa.list_(pa.string())
 _ROWS_AT_ONCE = 2_000_000
 """Of a file with more rows not all protected layers are read at once."""
+_ROWS_REMEMBERED = 500_000
+"""What is left out of a month with more rows is read anew for every layer, to spare memory."""
 
 _log = logging.getLogger(__name__)
 
@@ -71,9 +74,7 @@ def _counts(layer: Layer) -> set[str]:
     return {measure for measure in (layer.numerator, layer.denominator) if is_personal(measure)}
 
 
-def pattern(
-    frames: Mapping[Pair, pd.DataFrame], month: str, layers: Sequence[Layer], threshold: int
-) -> Pattern:
+def pattern(found: Sequence[tuple[Layer, Pattern | None]]) -> Pattern:
     """What is left out of the first of some layers that hang together.
 
     Where more than one of them has figures, a place left out of any is left out of all: then all
@@ -82,16 +83,8 @@ def pattern(
     another's denominator, all counts go.
 
     Args:
-        frames: every layer's pair at all places of a month.
-
-    Raises:
-        SystemProblem: FIGURES_INCONSISTENT, the stored sums do not add up.
+        found: the layers, each with what is left out of it by itself; None without figures.
     """
-    return _joint([(layer, _alone(frames, month, layer, threshold)) for layer in layers])
-
-
-def _joint(found: Sequence[tuple[Layer, Pattern | None]]) -> Pattern:
-    """What is left out of the first of some layers, of what is left out of each by itself."""
     known = [(layer, one) for layer, one in found if one is not None]
     if len(known) < 2:
         return found[0][1] or {}
@@ -110,7 +103,14 @@ def _joint(found: Sequence[tuple[Layer, Pattern | None]]) -> Pattern:
 def _alone(
     frames: Mapping[Pair, pd.DataFrame], month: str, layer: Layer, threshold: int
 ) -> Pattern | None:
-    """What is left out of one layer by itself; None where it has no figures."""
+    """What is left out of one layer by itself; None where it has no figures.
+
+    Args:
+        frames: the layer's pair at all places of a month.
+
+    Raises:
+        SystemProblem: FIGURES_INCONSISTENT, the stored sums do not add up.
+    """
     personal = (is_personal(layer.numerator), is_personal(layer.denominator))
     if not any(personal):
         return None
@@ -169,15 +169,20 @@ def prepare(whole: Snapshots, snapshots: Iterable[Snapshot]) -> None:
 
 
 def _kept(whole: Snapshots, snapshot: Snapshot) -> dict[str, pa.Scalar]:
-    """The places left out of each protected layer of a month, as kept beside its values.
+    """The places left out of each protected layer of a month, as kept beside its values."""
+    if whole.rows(snapshot) > _ROWS_REMEMBERED:
+        return _read(whole, snapshot)
+    # A trend asks for every month: one file for all layers, not one for each.
+    return _months.get(snapshot.file, lambda: _read(whole, snapshot))
 
-    What is not there, or was made by other rules, is made anew and kept.
-    """
+
+def _read(whole: Snapshots, snapshot: Snapshot) -> dict[str, pa.Scalar]:
+    """What is not there, or was made by other rules, is made anew and kept."""
     protected = [one for one in registry.layers().values() if one.protected]
     rules = _rules(protected)
     kept = whole.beside(snapshot)
     if kept is None or (kept.schema.metadata or {}).get(_RULES) != rules:
-        found = _of_month(whole, snapshot, protected)
+        found = _of_layers(whole, snapshot, protected, INSIDE, protected)
         kept = pa.table(
             {
                 "layer": pa.array([one.id for one in protected], pa.string()),
@@ -207,18 +212,34 @@ def _code() -> str:
     return sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
-def _of_month(
-    whole: Snapshots, snapshot: Snapshot, protected: Sequence[Layer]
-) -> dict[str, set[str]]:
-    """Reads the file once, or where that takes much memory once for each group of layers."""
-    groups = _groups(protected)
+def _of_layers(
+    whole: Snapshots,
+    snapshot: Snapshot,
+    layers: Sequence[Layer],
+    least: int,
+    asked: Sequence[Layer],
+    places: frozenset[str] | None = None,
+) -> dict[str, Pattern]:
+    """What is left out of some layers in a month, of all sources together.
+
+    Reads the file once a source, or where that takes much memory once for each group of layers.
+
+    Args:
+        layers: the layers asked for and those that hang together with them.
+        places: tell of these only.
+    """
     many = whole.rows(snapshot) > _ROWS_AT_ONCE
-    found: dict[str, set[str]] = {one.id: set() for one in protected}
+    lots = _groups(layers) if many else [list(layers)]
+    found: dict[str, Pattern] = {one.id: {} for one in asked}
     for source in whole.sources(snapshot):
-        for lot in groups if many else [list(protected)]:
+        for lot in lots:
             frames = whole.wholes(snapshot, source, [_pair(one) for one in lot])
-            for one in lot:
-                found[one.id] |= pattern(frames, snapshot.month, together(one, lot), INSIDE).keys()
+            alone = {one.id: _alone(frames, snapshot.month, one, least) for one in lot}
+            for one in (layer for layer in lot if layer in asked):
+                joined = pattern([(other, alone[other.id]) for other in together(one, lot)])
+                known = found[one.id]
+                for place_id in joined.keys() if places is None else places & joined.keys():
+                    known[place_id] = max(known.get(place_id, Shown.ALL), joined[place_id])
     return found
 
 
@@ -237,12 +258,7 @@ def of_export(whole: Snapshots, snapshot: Snapshot, layer: Layer, least: int) ->
         SystemProblem: FIGURES_INCONSISTENT.
     """
     layers = together(layer, list(registry.layers().values()))
-    found: Pattern = {}
-    for source in whole.sources(snapshot):
-        frames = whole.wholes(snapshot, source, [_pair(one) for one in layers])
-        for place_id, shown in pattern(frames, snapshot.month, layers, least).items():
-            found[place_id] = max(found.get(place_id, Shown.ALL), shown)
-    return found
+    return _of_layers(whole, snapshot, layers, least, [layer])[layer.id]
 
 
 def of_exports(
@@ -253,25 +269,8 @@ def of_exports(
     Raises:
         SystemProblem: FIGURES_INCONSISTENT.
     """
-    wanted = frozenset(places)
+    layers, wanted = list(registry.layers().values()), frozenset(places)
     return _exported.get(
-        (snapshot.file, least, wanted), lambda: _exports_of_month(whole, snapshot, least, wanted)
+        (snapshot.file, least, wanted),
+        lambda: _of_layers(whole, snapshot, layers, least, layers, wanted),
     )
-
-
-def _exports_of_month(
-    whole: Snapshots, snapshot: Snapshot, least: int, places: frozenset[str]
-) -> dict[str, Pattern]:
-    layers = list(registry.layers().values())
-    many = whole.rows(snapshot) > _ROWS_AT_ONCE
-    found: dict[str, Pattern] = {one.id: {} for one in layers}
-    for source in whole.sources(snapshot):
-        for lot in _groups(layers) if many else [layers]:
-            frames = whole.wholes(snapshot, source, [_pair(one) for one in lot])
-            alone = {one.id: _alone(frames, snapshot.month, one, least) for one in lot}
-            for one in lot:
-                joined = _joint([(other, alone[other.id]) for other in together(one, lot)])
-                for place_id in places & joined.keys():
-                    known = found[one.id].get(place_id, Shown.ALL)
-                    found[one.id][place_id] = max(known, joined[place_id])
-    return found

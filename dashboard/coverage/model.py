@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+import pandas as pd
+
 from geodata.model import Institution, InstitutionKind, Level, Place
 
 
@@ -297,3 +299,8 @@ class Payload:
 
     body: bytes
     etag: str
+
+
+def previous_month(month: str) -> str:
+    """The calendar month before ``YYYY-MM``."""
+    return str(pd.Period(month, freq="M") - 1)

@@ -1,24 +1,20 @@
-"""What the screens and the command line call: the values a view shows, and their encodings."""
+"""What the screens and the command line call: the values a view shows."""
 
 from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
-from hashlib import blake2b
-from typing import Any, Literal
 
 import numpy as np
-import pandas as pd
-import shapely
 
 from dashboard.access import acts
 from dashboard.coverage import (
     classify,
-    disclosure,
-    modes,
+    drawing,
+    families,
+    grounds,
     plausibility,
     registry,
     targets,
@@ -28,11 +24,11 @@ from dashboard.coverage import explain as explaining
 from dashboard.coverage import forecast as outlook
 from dashboard.coverage import funnel as funnels
 from dashboard.coverage import ranking as ranks
-from dashboard.coverage.explain import Evidence, Explanation, Method, Standing
+from dashboard.coverage.explain import Explanation, Method
+from dashboard.coverage.families import Scene as Scene
 from dashboard.coverage.forecast import YearEnd
 from dashboard.coverage.funnel import Funnel
 from dashboard.coverage.model import (
-    WITHOUT_VALUE,
     Cell,
     Direction,
     Indicator,
@@ -48,32 +44,13 @@ from dashboard.coverage.model import (
     View,
     ViewTable,
 )
-from dashboard.coverage.modes import Mode, Sample
 from dashboard.coverage.plausibility import Flag
 from dashboard.coverage.targets import Targets
-from dashboard.store.model import Pair, PairValues, Shape, Siblings, Snapshot, month_end
-from dashboard.store.snapshots import Snapshots
+from dashboard.store.model import Pair, month_end
 from dashboard.store.unit import Unit
-from geodata.coverage_shapes import simplify
-from geodata.crs import wgs84_to_gcj02
-from geodata.distance import metres_per_degree
-from geodata.encode import feature_collection, geometries, to_json
+from geodata.encode import to_json
 from geodata.errors import DudaoError
 from geodata.model import Level, Place
-from geodata.plane import Geometries
-from loaders.registry import measures
-
-MapCrs = Literal["wgs84", "gcj02"]
-
-_SCREEN_PX = 900
-"""Shapes are sent no finer than one pixel of a screen this large, filled by the whole view."""
-_COARSE_M = 20.0
-"""From this pixel size on four decimals of a degree (11 m) are fine enough."""
-
-
-def previous_month(month: str) -> str:
-    """The calendar month before ``YYYY-MM``."""
-    return str(pd.Period(month, freq="M") - 1)
 
 
 @acts("places.view")
@@ -86,268 +63,6 @@ def drawn_place(unit: Unit, place: Place, month: str) -> Place:
     if place.parent_id is None or unit.children(place.id, on):
         return place
     return next(iter(unit.places([place.parent_id], on)), place)
-
-
-Columns = dict[str, classify.Floats]
-
-_COLUMNS = (
-    "numerator",
-    "denominator",
-    "reporting",
-    "expected",
-    "own_numerator",
-    "own_denominator",
-)
-
-
-def _columns(
-    layer: Layer, places: Sequence[Place], siblings: Siblings | None, source: Source
-) -> Columns:
-    """The layer's numbers of ``places``, in their order; NaN where a place has no row."""
-    pair = Pair(layer.numerator, layer.denominator)
-    found = siblings and siblings.get((source, pair))
-    if found:
-        return {name: _of(found, name, places) for name in _COLUMNS}
-    if siblings and source is Source.VERIFIED:
-        reported = siblings.get((Source.REPORTED, pair))
-        sample = siblings.get((source, registry.recount_pair(layer)))
-        if reported and sample:
-            return _recounted(layer, places, reported, sample)
-    columns = {name: np.full(len(places), np.nan) for name in _COLUMNS}
-    if siblings:
-        # How many were expected is the same for every pair that anybody reported.
-        columns["expected"] = _of(next(iter(siblings.values())), "expected", places)
-    return columns
-
-
-def _recounted(
-    layer: Layer, places: Sequence[Place], reported: PairValues, sample: PairValues
-) -> Columns:
-    """Reported figures times what the sample found of what it was told (ratio estimate)."""
-    columns = {name: _of(reported, name, places) for name in _COLUMNS}
-    found, told = (_of(sample, name, places) for name in ("numerator", "denominator"))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        times = np.where(told > 0, found / told, np.nan)
-    numerator = columns["numerator"] * times
-    if disclosure.is_share(layer):
-        numerator = np.minimum(numerator, columns["denominator"])
-    columns["denominator"] = numerator if layer.is_count else columns["denominator"]
-    for name in ("own_numerator", "own_denominator"):
-        columns[name] = np.full(len(places), np.nan)
-    return columns | {"numerator": numerator, "reporting": _of(sample, "reporting", places)}
-
-
-def _of(found: PairValues, name: str, places: Sequence[Place]) -> classify.Floats:
-    at = np.array([found.at.get(place.id, -1) for place in places], dtype=np.int64)
-    return np.where(at < 0, np.nan, getattr(found, name)[at])
-
-
-def _optional(number: float) -> float | None:
-    return None if math.isnan(number) else number
-
-
-@dataclass(frozen=True, slots=True)
-class _Family:
-    """Sibling places with their values this month and the month before.
-
-    Attributes:
-        month, earlier: what the values are of; ``earlier`` and ``before`` are None where there are
-            none.
-        whole: tells what has to be left out.
-        targets: of the places in the month's year.
-    """
-
-    places: list[Place]
-    now: Siblings
-    month: Snapshot
-    whole: Snapshots
-    before: Siblings | None = None
-    earlier: Snapshot | None = None
-    source: Source = Source.REPORTED
-    targets: Targets = targets.NONE
-
-    def cells(
-        self, layer: Layer, shapes: Mapping[str, Shape], only: str | None = None
-    ) -> list[Cell]:
-        """One Cell for each place, ranked among all of them; for ``only`` one place if given."""
-        columns = _columns(layer, self.places, self.now, self.source)
-        masked = self._leave_out(layer, columns, self.month)
-        value = classify.values(layer, columns["numerator"], columns["denominator"])
-        earlier = _columns(layer, self.places, self.before, self.source)
-        if self.earlier is not None:
-            self._leave_out(layer, earlier, self.earlier)
-        change = value - classify.values(layer, earlier["numerator"], earlier["denominator"])
-        ranked = int(np.count_nonzero(~np.isnan(value)))
-        lists = zip(
-            self.places,
-            masked,
-            *(columns[name].tolist() for name in _COLUMNS),
-            value.tolist(),
-            classify.class_indices(layer, value).tolist(),
-            classify.ranks(layer, value).tolist(),
-            change.tolist(),
-            strict=True,
-        )
-        return [
-            _cell(shapes.get(place.id), ranked, self.targets.of(layer, place), place, *row)
-            for place, *row in lists
-            if only is None or place.id == only
-        ]
-
-    def values(self, layer: Layer) -> classify.Floats:
-        """What the cells' values are, as one array."""
-        columns = _columns(layer, self.places, self.now, self.source)
-        self._leave_out(layer, columns, self.month)
-        return classify.values(layer, columns["numerator"], columns["denominator"])
-
-    def layers(self) -> list[Layer]:
-        """The layers these places have figures for."""
-        known = {pair for source, pair in self.now if source == self.source}
-        return [
-            layer
-            for layer in registry.layers().values()
-            if Pair(layer.numerator, layer.denominator) in known
-            or (self.source is Source.VERIFIED and registry.recount_pair(layer) in known)
-        ]
-
-    def cells_before(self, layer: Layer) -> dict[str, Cell]:
-        """The cells of the month before by place id; none where there is no such month."""
-        if self.before is None or self.earlier is None:
-            return {}
-        family = _Family(self.places, self.before, self.earlier, self.whole, source=self.source)
-        return {cell.place.id: cell for cell in family.cells(layer, {})}
-
-    def _leave_out(self, layer: Layer, columns: Columns, month: Snapshot) -> list[Status | None]:
-        """Take out of ``columns`` what may not be shown; why, for each place."""
-        lowest = Level.VILLAGE if layer.lowest_level is None else layer.lowest_level
-        if lowest == Level.VILLAGE and not layer.protected:
-            return [None] * len(self.places)
-        # Reads a whole month: not for places that have no figure to leave out.
-        told = not np.isnan(columns["numerator"]).all()
-        hidden = disclosure.left_out(self.whole, month, layer) if told else {}
-        masked = [
-            Status.TOO_LOW
-            if place.level > lowest
-            else Status.SUPPRESSED
-            if place.id in hidden
-            else None
-            for place in self.places
-        ]
-        gone = np.array([status is not None for status in masked], dtype=np.bool_)
-        for name in ("numerator", "denominator", "own_numerator", "own_denominator"):
-            columns[name] = np.where(gone, np.nan, columns[name])
-        return masked
-
-
-def _cell(
-    shape: Shape | None,
-    ranked: int,
-    target: Target | None,
-    place: Place,
-    masked: Status | None,
-    numerator: float,
-    denominator: float,
-    reporting: float,
-    expected: float,
-    own_numerator: float,
-    own_denominator: float,
-    value: float,
-    index: int,
-    rank: int,
-    change: float,
-) -> Cell:
-    if masked is not None:
-        status = masked
-    elif math.isnan(numerator) or math.isnan(denominator):
-        status = Status.NO_DATA
-    elif math.isnan(value):
-        status = Status.NOT_APPLICABLE
-    else:
-        status = Status.OK
-    return Cell(
-        place=place,
-        numerator=_optional(numerator),
-        denominator=_optional(denominator),
-        value=_optional(value),
-        status=status,
-        class_index=index if index >= 0 else None,
-        rank=rank if rank > 0 else None,
-        ranked=ranked,
-        change=_optional(change),
-        # Only a leaf place that reported nothing has no row.
-        reporting=0 if math.isnan(reporting) else int(reporting),
-        expected=1 if math.isnan(expected) else int(expected),
-        own_numerator=_optional(own_numerator),
-        own_denominator=_optional(own_denominator),
-        has_boundary=shape is not None,
-        indicative=shape is not None and shape.indicative,
-        target=target,
-    )
-
-
-def _earlier(unit: Unit, month: str) -> Snapshot | None:
-    before = previous_month(month)
-    return unit.snapshot(before) if before in unit.months() else None
-
-
-def _family_of(unit: Unit, place: Place, month: str, source: Source) -> _Family:
-    """The place with its siblings."""
-    if place.parent_id is None:
-        return _family(unit, [place], None, month, source)
-    siblings = unit.children(place.parent_id, month_end(month))
-    return _family(unit, siblings, place.parent_id, month, source)
-
-
-def _family(
-    unit: Unit,
-    places: list[Place],
-    parent_id: str | None,
-    month: str,
-    source: Source = Source.REPORTED,
-) -> _Family:
-    snapshot, earlier = unit.snapshot(month), _earlier(unit, month)
-    return _Family(
-        places,
-        unit.siblings(snapshot, parent_id),
-        snapshot,
-        unit.whole,
-        unit.siblings(earlier, parent_id) if earlier else None,
-        earlier,
-        source,
-        targets.read(unit, places, month),
-    )
-
-
-def _alone(
-    unit: Unit,
-    places: list[Place],
-    snapshot: Snapshot,
-    parent_id: str | None,
-    source: Source = Source.REPORTED,
-    wanted: Targets = targets.NONE,
-) -> _Family:
-    """Places of one parent in one month, without the month before."""
-    siblings = unit.siblings(snapshot, parent_id)
-    return _Family(places, siblings, snapshot, unit.whole, source=source, targets=wanted)
-
-
-@dataclass(frozen=True, slots=True)
-class Scene:
-    """A place and its children in one month, read once for every layer.
-
-    Attributes:
-        version: of the month's snapshot.
-        children, own: the children, and the place among its siblings, with their numbers.
-        shapes: of the children and the place.
-    """
-
-    place: Place
-    month: str
-    version: int
-    children: _Family
-    own: _Family
-    shapes: dict[str, Shape]
-    source: Source
 
 
 @acts("places.view")
@@ -364,8 +79,8 @@ def scene(unit: Unit, place_id: str, month: str, source: Source = Source.REPORTE
         place=place,
         month=month,
         version=snapshot.version,
-        children=_family(unit, children, place.id, month, source),
-        own=_family_of(unit, place, month, source),
+        children=families.family(unit, children, place.id, month, source),
+        own=families.family_of(unit, place, month, source),
         shapes=unit.shapes([place.id, *(child.id for child in children)], on),
         source=source,
     )
@@ -419,7 +134,7 @@ def profile(
     on = month_end(month)
     unit.snapshot(month)
     place = unit.place(place_id, on)
-    family = _family_of(unit, place, month, source)
+    family = families.family_of(unit, place, month, source)
     shapes = unit.shapes([place.id], on)
     return Profile(
         place=place,
@@ -436,41 +151,53 @@ def profile(
 
 @acts("places.view")
 def trend(
-    unit: Unit, place_id: str, layer_id: str, source: Source = Source.REPORTED
+    unit: Unit,
+    place_id: str,
+    layer_id: str,
+    source: Source = Source.REPORTED,
+    years: Mapping[str, Targets] | None = None,
 ) -> list[TrendPoint]:
     """One place's value in every published month, oldest first; gaps stay as points without value.
 
     The place is looked up month by month, for it may have moved, begun or ended in between.
 
+    Args:
+        years: the place's ``targets.of_place``, where they are known already.
+
     Raises:
         DudaoError: LAYER_NOT_FOUND or PLACE_NOT_FOUND.
     """
     layer = registry.layer(layer_id)
-    points = []
-    versions = unit.versions(place_id)
-    years = targets.read_years(unit, versions, {month[:4] for month in unit.months()})
-    for month in unit.months():
+    months, versions = unit.months(), unit.versions(place_id)
+    years = targets.of_place(unit, place_id) if years is None else years
+    numbers = np.full((len(months), 2), np.nan)
+    masked: list[Status | None] = [None] * len(months)
+    wanted: list[Target | None] = [None] * len(months)
+    for at, month in enumerate(months):
         on = month_end(month)
         place = next((version for version in versions if version.valid_on(on)), None)
         if place is None:
-            points.append(TrendPoint(month, None, None, None, Status.NO_DATA))
             continue
-        snapshot = unit.snapshot(month)
-        (cell,) = _alone(unit, [place], snapshot, place.parent_id, source, years[month[:4]]).cells(
-            layer, {}
+        family = families.alone(unit, [place], unit.snapshot(month), place.parent_id, source)
+        columns, (masked[at],) = family.numbers(layer, families.SHOWN)
+        numbers[at] = columns["numerator"][0], columns["denominator"][0]
+        wanted[at] = years[month[:4]].of(layer, place)
+    if months and not versions:
+        unit.place(place_id, month_end(months[-1]))
+    # One calculation for all months: a hundred small ones are what a first view waits for.
+    rows = np.column_stack([numbers, classify.values(layer, *numbers.T)]).tolist()
+    return [
+        TrendPoint(
+            month, families.optional(top), families.optional(bottom), families.optional(value),
+            families.status_of(why, top, bottom, value), target,
         )
-        points.append(
-            TrendPoint(
-                month, cell.numerator, cell.denominator, cell.value, cell.status, cell.target
-            )
+        for month, (top, bottom, value), why, target in zip(
+            months, rows, masked, wanted, strict=True
         )
-    if points and not versions:
-        unit.place(place_id, month_end(points[-1].month))
-    return points
+    ]  # fmt: skip
 
 
 QUICK_PLACES = 6_000
-QUICK_FIGURES = 1_000_000
 
 
 @acts("places.view")
@@ -492,24 +219,24 @@ def quality(unit: Unit, place_id: str, month: str, quick: bool = False) -> list[
     below = unit.children(place.id, on) if near else unit.places_under(place, on)
     known = {one.id: one for one in (place, *below)}
     found = []
-    if not near and not (quick and unit.figures_stored(month) > QUICK_FIGURES):
+    if not near and not (quick and unit.figures_stored(month) > grounds.QUICK_FIGURES):
         figures = unit.figures(list(known), [month], None)
         found += plausibility.own_flags(figures[figures["source"] == Source.REPORTED], month)
-    families: defaultdict[str, list[Place]] = defaultdict(list)
+    siblings: defaultdict[str, list[Place]] = defaultdict(list)
     for one in below:
         if one.parent_id is not None:
-            families[one.parent_id].append(one)
-    for parent_id, places in families.items():
+            siblings[one.parent_id].append(one)
+    for parent_id, places in siblings.items():
         if len(places) == 1:
             continue  # Its values are its parent's, which is looked at among its own siblings.
-        family = _family(unit, places, parent_id, month)
+        family = families.family(unit, places, parent_id, month)
         for layer in family.layers():
             cells = family.cells(layer, {})
             found += plausibility.sibling_flags(
                 parent_id, month, layer, cells, family.cells_before(layer)
             )
     return sorted(
-        (flag for flag in found if _may_be_told(unit, snapshot, known[flag.place_id], flag)),
+        grounds.that_may_be_told(unit, snapshot, known, found),
         key=lambda flag: (known[flag.place_id].path, flag.code, flag.measures),
     )
 
@@ -528,45 +255,9 @@ def doubt_payload(unit: Unit, place_id: str, month: str, flags: Sequence[Flag]) 
         child.id: sum(paths[flag.place_id].startswith(child.path) for flag in flags)
         for child in children
     }
-    return _payload(to_json({key: count for key, count in counts.items() if count}).encode())
-
-
-def _may_be_told(unit: Unit, snapshot: Snapshot, place: Place, flag: Flag) -> bool:
-    for layer in plausibility.protected_layers(flag):
-        if layer.lowest_level is not None and place.level > layer.lowest_level:
-            return False
-        if place.id in disclosure.left_out(unit.whole, snapshot, layer):
-            return False
-    return flag.layer_id is not None or _weighed(unit, snapshot, place, flag)
-
-
-def _weighed(unit: Unit, snapshot: Snapshot, place: Place, flag: Flag) -> bool:
-    """Whether each measure of a place's own doubt that only protected layers have was weighed
-    when small counts were left out: a figure without the other of its pair never is."""
-    secret = set(flag.measures) - _public_measures()
-    if not secret:
-        return True
-    family = _alone(unit, [place], snapshot, place.parent_id)
-    for layer in plausibility.protected_layers(flag):
-        if family.cells(layer, {})[0].status not in UNKNOWN:
-            secret -= {layer.numerator, layer.denominator}
-    return not secret
-
-
-@cache
-def _public_measures() -> frozenset[str]:
-    """Measures of a layer that is not protected, and of none at all."""
-    layers = registry.layers().values()
-    held = {one for layer in layers if layer.protected for one in _both(layer)}
-    shown = {one for layer in layers if not layer.protected for one in _both(layer)}
-    return frozenset(measures()) - held | shown
-
-
-def _both(layer: Layer) -> tuple[str, str]:
-    return layer.numerator, layer.denominator
-
-
-UNKNOWN = frozenset({Status.NO_DATA, Status.SUPPRESSED, Status.TOO_LOW})
+    return drawing.to_payload(
+        to_json({key: count for key, count in counts.items() if count}).encode()
+    )
 
 
 @acts("places.view")
@@ -581,11 +272,13 @@ def indicators(unit: Unit, place_id: str, month: str, months: Sequence[str]) -> 
     """
     seen = scene(unit, place_id, month)
     versions = unit.versions(place_id)
-    past: list[_Family | None] = []
+    past: list[families.Family | None] = []
     for one in months:
         snapshot, on = unit.snapshot(one), month_end(one)
         then = next((version for version in versions if version.valid_on(on)), None)
-        past.append(None if then is None else _alone(unit, [then], snapshot, then.parent_id))
+        past.append(
+            None if then is None else families.alone(unit, [then], snapshot, then.parent_id)
+        )
     found = []
     for layer in seen.own.layers():
         (cell,) = seen.own.cells(layer, seen.shapes, only=place_id)
@@ -661,7 +354,7 @@ def forecast(unit: Unit, view: View, points: Sequence[TrendPoint] | None = None)
     layer = _compared(view)
     snapshot = unit.snapshot(view.month)
     place = unit.place(view.place_id, month_end(view.month))
-    here = _alone(unit, [place], snapshot, place.parent_id, view.source)
+    here = families.alone(unit, [place], snapshot, place.parent_id, view.source)
     told = points or trend(unit, place.id, view.layer_id, view.source)
     known = {point.month: point for point in told}
     past = (known.get(month) for month in outlook.last_months(view.month))
@@ -717,12 +410,12 @@ def _compared(view: View) -> Layer:
     return layer
 
 
-def _of_level(unit: Unit, view: View, level: Level, layer: Layer) -> _Family:
+def _of_level(unit: Unit, view: View, level: Level, layer: Layer) -> families.Family:
     """All places of one level below a place, with the one layer's numbers."""
     snapshot, on = unit.snapshot(view.month), month_end(view.month)
     places = unit.places_below(unit.place(view.place_id, on), level, on)
     wanted = targets.read(unit, places, view.month)
-    return _together(unit, places, snapshot, layer, view.source, wanted)
+    return families.together(unit, places, snapshot, layer, view.source, wanted)
 
 
 def _then(
@@ -741,23 +434,10 @@ def _then(
     then = [before.get(place.id) if place.valid_from > on else place for place in places]
     there = np.array([place is not None for place in then], dtype=np.bool_)
     known = [place for place in then if place is not None]
-    values[there] = _together(unit, known, unit.snapshot(month), layer, view.source).values(layer)
+    values[there] = families.together(unit, known, unit.snapshot(month), layer, view.source).values(
+        layer
+    )
     return values
-
-
-def _together(
-    unit: Unit,
-    places: list[Place],
-    snapshot: Snapshot,
-    layer: Layer,
-    source: Source,
-    wanted: Targets = targets.NONE,
-) -> _Family:
-    """Places of any parents in one month, read for one layer only."""
-    parents = {place.parent_id or "" for place in places}
-    pair = Pair(layer.numerator, layer.denominator)
-    now = unit.families(snapshot, parents, [pair])
-    return _Family(places, now, snapshot, unit.whole, source=source, targets=wanted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -799,7 +479,7 @@ def verify(unit: Unit, view: View) -> Verified:
             "请选择其他图层。",
         )
     below = [place.id, *(one.id for one in unit.places_under(place, on))]
-    rows = _revisited(unit, below, layer, view.month)
+    rows = grounds.revisited(unit, below, layer, view.month)
     counted = rows[(rows["result"] == "ok") & rows["recount"].notna()]
     nothing = int((rows["result"] == "no_service").sum())
     short = int((counted["recount"] < counted["reported"]).sum())
@@ -813,15 +493,6 @@ def verify(unit: Unit, view: View) -> Verified:
         nothing,
         len(rows) - len(counted) - nothing,
     )
-
-
-def _revisited(unit: Unit, below: Sequence[str], layer: Layer, month: str) -> pd.DataFrame:
-    """The field sample of some places in a layer, from January to a month."""
-    rows = unit.records(explaining.REVISITS, "place_id", below)
-    rows = rows[rows["measure"] == layer.numerator]
-    months = rows["day"].dt.strftime("%Y-%m")
-    found: pd.DataFrame = rows[(months >= f"{month[:4]}-01") & (months <= month)]
-    return found
 
 
 @acts("places.view")
@@ -847,7 +518,7 @@ def explain(unit: Unit, view: View, most: int = explaining.LISTED) -> Explanatio
             "请查看现行版本的来源。",
         )
     place = unit.place(view.place_id, on)
-    family = _family_of(unit, place, view.month, view.source)
+    family = families.family_of(unit, place, view.month, view.source)
     (cell,) = family.cells(layer, {}, only=place.id)
     found = explaining.begin(
         view,
@@ -861,106 +532,30 @@ def explain(unit: Unit, view: View, most: int = explaining.LISTED) -> Explanatio
     if cell.status in (Status.SUPPRESSED, Status.TOO_LOW):
         return found
     if found.method is Method.ESTIMATE:
-        reported = _family_of(unit, place, view.month, Source.REPORTED)
+        reported = families.family_of(unit, place, view.month, Source.REPORTED)
         (cell,) = reported.cells(layer, {}, only=place.id)
         found = replace(found, reported=cell)
     near = unit.more_under(place, on, QUICK_PLACES)
     below = unit.children(place.id, on) if near else unit.places_under(place, on)
-    stands = _stands_on(unit, cell, layer, snapshot, found.stands_on, below)
+    stands = grounds.stands_on(unit, cell, layer, snapshot, found.stands_on, below)
     found = replace(found, near=near)
     if view.source is not Source.RECORDS:
-        doubts = _doubts(unit, place, layer, snapshot)
+        doubts = grounds.doubts(unit, place, layer, snapshot)
         near_by = {one.id: one.name for one in (place, *unit.children(place.id, on))}
         names = {one.place_id: near_by[one.place_id] for one in doubts}
         found = replace(found, doubts=doubts, names=names)
     looked_at = () if near else (place, *below)
-    evidence = _evidence(unit, found, {one.id: one.path for one in looked_at})
+    evidence = grounds.evidence(unit, found, {one.id: one.path for one in looked_at})
     if found.method is not Method.ESTIMATE:
         return explaining.finish(found, stands, evidence, most)
     homes = [one.place.id for one in stands.bases] if near else evidence.samples
-    sampled = _home_cells(unit, homes, layer, view.month, Source.VERIFIED)
+    sampled = families.home_cells(unit, homes, layer, view.month, Source.VERIFIED)
     known = [one for one in sampled.values() if one.status is not Status.NO_DATA]
     return explaining.finish(found, stands, evidence, most, known)
 
 
-def _stands_on(
-    unit: Unit, top: Cell, layer: Layer, snapshot: Snapshot, source: Source, below: Sequence[Place]
-) -> Standing:
-    """Walk down from a place as the roll-up came up, over cells as the tables show them.
-
-    Args:
-        below: the places to look at.
-    """
-    families: defaultdict[str | None, list[Place]] = defaultdict(list)
-    for one in below:
-        families[one.parent_id].append(one)
-    bases: list[Cell] = []
-    absent: list[Cell] = []
-    differing: list[Cell] = []
-    floor, waiting = False, [top]
-    while waiting:
-        cell = waiting.pop()
-        if cell.disagrees:
-            differing.append(cell)
-        # Of a place left out nothing below is told either.
-        children = [] if cell.status is Status.SUPPRESSED else families[cell.place.id]
-        cells = []
-        if children:
-            cells = _alone(unit, children, snapshot, cell.place.id, source).cells(layer, {})
-        if any(each.status is Status.TOO_LOW for each in cells):
-            floor, cells = True, []
-        known = [each for each in cells if each.status is not Status.NO_DATA]
-        if known:
-            absent += [each for each in cells if each.status is Status.NO_DATA]
-            waiting += known
-        else:
-            (absent if cell.status is Status.NO_DATA else bases).append(cell)
-    return Standing(bases, absent, differing, floor)
-
-
-def _evidence(unit: Unit, found: Explanation, paths: Mapping[str, str]) -> Evidence:
-    """The figures and records at some places that the value is made of, and their loads."""
-    layer, ids = found.layer, list(paths)
-    figures = unit.observed(ids, found.month, {layer.numerator, layer.denominator})
-    told = (figures["source"] == found.stands_on) & (not found.secret)
-    figures = figures.loc[told].reset_index(drop=True)
-    records = [(ask, unit.counted(ids, found.month, ask.dataset, ask.rule)) for ask in found.asks()]
-    samples: dict[str, explaining.Recount] = {}
-    whole = None
-    if found.method is Method.ESTIMATE and ids:
-        revisited = _revisited(unit, ids, layer, found.month)
-        samples, whole = explaining.recounts(revisited), explaining.recount(revisited)
-    numbers = {
-        int(one) for rows in (figures, *(rows for _ask, rows in records)) for one in rows["batch"]
-    }
-    return Evidence(paths, figures, records, unit.loads(numbers), samples, whole)
-
-
-def _doubts(unit: Unit, place: Place, layer: Layer, snapshot: Snapshot) -> list[Flag]:
-    """What is doubtful in a place's value in a layer and in the values directly below."""
-    on, month = month_end(snapshot.month), snapshot.month
-    found: list[Flag] = []
-    if unit.figures_stored(month) <= QUICK_FIGURES:
-        own = unit.observed([place.id], month, None)
-        own = own[own["source"] == Source.REPORTED]
-        mine = {layer.numerator, layer.denominator}
-        found += [one for one in plausibility.own_flags(own, month) if mine & set(one.measures)]
-    children = unit.children(place.id, on)
-    beside = _family_of(unit, place, month, Source.REPORTED)
-    below = _family(unit, children, place.id, month)
-    for family, parent_id in ((beside, place.parent_id), (below, place.id)):
-        # Of one only there are no siblings to compare.
-        if parent_id is not None and len(family.places) > 1:
-            flags = plausibility.sibling_flags(
-                parent_id, month, layer, family.cells(layer, {}), family.cells_before(layer)
-            )
-            found += [flag for flag in flags if parent_id == place.id or flag.place_id == place.id]
-    places = {one.id: one for one in (place, *children)}
-    return [one for one in found if _may_be_told(unit, snapshot, places[one.place_id], one)]
-
-
 def _site_status(layer: Layer | None, cell: Cell | None) -> SiteStatus:
-    if layer is None or cell is None or cell.status in UNKNOWN:
+    if layer is None or cell is None or cell.status in families.UNKNOWN:
         return SiteStatus.NO_DATA
     if cell.status is Status.NOT_APPLICABLE or cell.target is None or cell.value is None:
         return SiteStatus.NOT_APPLICABLE
@@ -989,7 +584,9 @@ def sites(unit: Unit, place_id: str, month: str) -> list[Site]:
         if layer.site_kind is not None
     }
     homes = {site.place_id for site in found if site.kind in coloured}
-    cells = {layer.id: _home_cells(unit, homes, layer, month) for layer in coloured.values()}
+    cells = {
+        layer.id: families.home_cells(unit, homes, layer, month) for layer in coloured.values()
+    }
     return [
         Site(
             institution,
@@ -999,204 +596,3 @@ def sites(unit: Unit, place_id: str, month: str) -> list[Site]:
         )
         for institution in found
     ]
-
-
-def _home_cells(
-    unit: Unit, homes: Iterable[str], layer: Layer, month: str, source: Source = Source.REPORTED
-) -> dict[str, Cell]:
-    snapshot = unit.snapshot(month)
-    below: defaultdict[str | None, list[Place]] = defaultdict(list)
-    found = unit.places(homes, month_end(month))
-    for place in found:
-        below[place.parent_id].append(place)
-    wanted = targets.read(unit, found, month)
-    return {
-        cell.place.id: cell
-        for parent_id, places in below.items()
-        for cell in _alone(unit, places, snapshot, parent_id, source, wanted).cells(layer, {})
-    }
-
-
-def _payload(body: bytes) -> Payload:
-    return Payload(body, f'"{blake2b(body, digest_size=12).hexdigest()}"')
-
-
-@dataclass(frozen=True, slots=True)
-class Outlines:
-    """The drawn shapes of one view, encoded once for all its layers.
-
-    Attributes:
-        features: place id -> the start of its GeoJSON feature, up to the properties, and the
-            properties that no layer changes.
-        digest: changes whenever a shape does; a page that drew it already keeps its polygons.
-    """
-
-    features: dict[str, tuple[str, dict[str, Any]]]
-    digest: str
-
-
-def outlines(seen: Scene, crs: MapCrs = "wgs84") -> Outlines:
-    """The children's shapes of a scene, ready for ``payload``.
-
-    Args:
-        crs: gcj02 shifts the shapes for base tiles drawn in that system.
-    """
-    shapes = {
-        child.id: seen.shapes[child.id] for child in seen.children.places if child.id in seen.shapes
-    }
-    polygons = shapely.from_wkb(np.array([shape.wkb for shape in shapes.values()], dtype=object))
-    labels = np.array(
-        [(shape.label_lon, shape.label_lat) for shape in shapes.values()], dtype=np.float64
-    ).reshape(-1, 2)
-    pixel = _pixel_m(polygons)
-    polygons = simplify(polygons, pixel)
-    if crs == "gcj02":
-        polygons = shapely.transform(
-            polygons, lambda xy: np.column_stack(wgs84_to_gcj02(xy[:, 0], xy[:, 1]))
-        )
-        labels = np.column_stack(wgs84_to_gcj02(labels[:, 0], labels[:, 1]))
-    encoded = geometries(polygons, digits=4 if pixel >= _COARSE_M else 5)
-    return Outlines(
-        {
-            place_id: (
-                f'{{"type":"Feature","id":{to_json(place_id)},"geometry":{geometry},"properties":',
-                {
-                    "x": round(label[0], 5),
-                    "y": round(label[1], 5),
-                    "w": round(shape.label_radius),
-                    "i": int(shape.indicative),
-                },
-            )
-            for (place_id, shape), label, geometry in zip(
-                shapes.items(), labels.tolist(), encoded, strict=True
-            )
-        },
-        blake2b("".join([*shapes, *encoded]).encode(), digest_size=12).hexdigest(),
-    )
-
-
-def _pixel_m(polygons: Geometries) -> float:
-    """What one pixel covers, in metres, when all of the shapes fill the screen."""
-    if len(polygons) == 0:
-        return 0.0
-    west, south, east, north = shapely.total_bounds(polygons)
-    a_degree_east, a_degree_north = metres_per_degree((south + north) / 2)
-    wide, high = (east - west) * float(a_degree_east), (north - south) * float(a_degree_north)
-    return float(max(wide, high)) / _SCREEN_PX
-
-
-def payload(
-    shown: ViewTable,
-    drawn: Outlines,
-    mode: Mode = Mode.VALUE,
-    other: ViewTable | None = None,
-    samples: Mapping[str, Sample] | None = None,
-) -> Payload:
-    """The children of a view as a small GeoJSON FeatureCollection.
-
-    ``shapes`` is the outlines' digest; ``counts`` says how many children each class has (low value
-    first), then how many each status of ``WITHOUT_VALUE``, drawn or not.
-    Properties: ``id``, ``n`` name, ``v`` the number the mode shows, ``a`` numerator, ``b``
-    denominator, ``c`` class (below 0 a status of ``WITHOUT_VALUE``: -1 no data and so on), ``r``
-    rank, ``x``, ``y`` label point, ``w`` label radius in metres, ``i`` 1 where the boundary is
-    indicative.
-
-    Args:
-        other: the same view of the month a change is measured from, or as verified.
-        samples: of the children, where the field sample is shown; ``a`` and ``b`` are its numbers.
-    """
-    others = {cell.place.id: cell for cell in other.cells} if other else {}
-    shades = modes.shades(shown, mode, others, samples)
-    codes = [
-        -1 - WITHOUT_VALUE.index(shade.status) if shade.class_index is None else shade.class_index
-        for shade in shades
-    ]
-    features = []
-    for cell, shade, code in zip(shown.cells, shades, codes, strict=True):
-        outline = drawn.features.get(cell.place.id)
-        if outline is None:
-            continue
-        start, fixed = outline
-        above, below = _counts_of(cell, mode, (samples or {}).get(cell.place.id))
-        properties = {
-            "id": cell.place.id,
-            "n": cell.place.name,
-            "v": shade.value,
-            "a": above,
-            "b": below,
-            "c": code,
-            # LQAS sorts into two classes; it never ranks.
-            "r": None if mode in modes.SAMPLED else cell.rank,
-            **fixed,
-        }
-        features.append(f"{start}{to_json(properties)}}}")
-    kinds = range(len(modes.colours(shown.layer, mode)))
-    counts = to_json(
-        [codes.count(kind) for kind in (*kinds, *(-1 - at for at in range(len(WITHOUT_VALUE))))]
-    )
-    head = f'{{"type":"FeatureCollection","shapes":"{drawn.digest}","counts":{counts},"features":['
-    return _payload(f"{head}{','.join(features)}]}}".encode())
-
-
-def _counts_of(cell: Cell, mode: Mode, sample: Sample | None) -> tuple[float | None, float | None]:
-    """The two numbers a value is made of."""
-    if mode not in modes.SAMPLED:
-        return cell.numerator, cell.denominator
-    if sample is None:
-        return None, None
-    if mode is Mode.LQAS:
-        return sample.judged - sample.found, sample.judged
-    return sample.recount, sample.reported
-
-
-def samples(seen: Scene, layer: Layer) -> dict[str, Sample]:
-    """The field samples of the children of a scene, by place id; none of a protected layer."""
-    if not registry.sampled_pairs(layer):
-        return {}
-    places, siblings = seen.children.places, seen.children.now
-    pairs = (registry.recount_pair(layer), registry.judged_pair(layer))
-    columns = []
-    for pair in pairs:
-        found = siblings.get((Source.VERIFIED, pair))
-        for name in ("numerator", "denominator"):
-            nothing = np.full(len(places), np.nan)
-            columns.append(_of(found, name, places) if found else nothing)
-    made = {}
-    for place, recount, told, good, judged in zip(
-        places, *(column.tolist() for column in columns), strict=True
-    ):
-        if not math.isnan(judged):
-            none = math.isnan(told)
-            made[place.id] = Sample(
-                0.0 if none else recount, 0.0 if none else told, int(good), int(judged)
-            )
-    return made
-
-
-def site_payload(found: Sequence[Site], crs: MapCrs = "wgs84") -> Payload:
-    """The institutions that have a point, as GeoJSON.
-
-    Properties: ``id``, ``n`` name, ``k`` kind, ``s`` status. ``crs`` as ``outlines``.
-    """
-    located = [site for site in found if site.institution.lon is not None]
-    lon, lat = (
-        np.array([getattr(site.institution, axis) for site in located], dtype=np.float64)
-        for axis in ("lon", "lat")
-    )
-    if crs == "gcj02":
-        lon, lat = wgs84_to_gcj02(lon, lat)
-    return _payload(
-        feature_collection(
-            shapely.points(lon, lat),
-            [site.institution.id for site in located],
-            [
-                {
-                    "id": site.institution.id,
-                    "n": site.institution.name,
-                    "k": site.institution.kind.value,
-                    "s": site.status.value,
-                }
-                for site in located
-            ],
-        )
-    )

@@ -30,11 +30,12 @@ class Targets:
         A count is a sum over the places below, so what a county is to count is nobody else's
         target: there only the place's own holds.
         """
-        above = place.path.split("/")[:-1][::-1]
-        for place_id in above[:1] if layer.is_count else above:
-            value = self.stored.get((layer.id, place_id))
-            if value is not None:
-                return Target(value, place_id)
+        if self.stored:
+            above = place.path.split("/")[:-1][::-1]
+            for place_id in above[:1] if layer.is_count else above:
+                value = self.stored.get((layer.id, place_id))
+                if value is not None:
+                    return Target(value, place_id)
         return None if layer.target is None else Target(layer.target)
 
 
@@ -51,6 +52,12 @@ def read_years(unit: Unit, places: Iterable[Place], years: Collection[str]) -> d
     """The targets of some places in some years (``YYYY``)."""
     found = unit.targets(places, {int(year) for year in years})
     return {year: Targets(found[int(year)]) for year in years}
+
+
+def of_place(unit: Unit, place_id: str) -> dict[str, Targets]:
+    """The targets of one place in every published year (``YYYY``), for all layers at once."""
+    years = {month[:4] for month in unit.months()}
+    return read_years(unit, unit.versions(place_id), years)
 
 
 @cache

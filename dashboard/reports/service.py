@@ -9,7 +9,7 @@ from dashboard.access import Actor, Kind, acts, check
 from dashboard.coverage import disclosure, ledgers, targets
 from dashboard.coverage import service as coverage
 from dashboard.coverage.ledgers import MOST_A_PAGE, Query
-from dashboard.coverage.model import View
+from dashboard.coverage.model import View, previous_month
 from dashboard.coverage.systems import systems
 from dashboard.privacy.suppress import INSIDE, LEAVING
 from dashboard.reports import indicators, problems, sources, tables
@@ -53,7 +53,7 @@ def children_table(
         if version is not None:
             unit.look_at(view.month, version)
         table = coverage.table(unit, view)
-        before = coverage.previous_month(view.month)
+        before = previous_month(view.month)
         months = [unit.snapshot(view.month)]
         months += [unit.snapshot(before)] if before in unit.months() else []
     threshold = LEAVING if leaving else INSIDE

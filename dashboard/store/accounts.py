@@ -6,7 +6,19 @@ from collections.abc import Collection
 from datetime import date
 from typing import Any
 
-from sqlalchemy import Connection, Row, case, delete, func, insert, or_, select, text, update
+from sqlalchemy import (
+    Connection,
+    Row,
+    bindparam,
+    case,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    text,
+    update,
+)  # fmt: skip
 
 from dashboard.access import Actor, Grant, Role
 from dashboard.store.tables import (
@@ -226,6 +238,12 @@ _SESSION: tuple[Any, ...] = (
 )
 
 
+_WANTED = select(*_SESSION).join(account, account.c.id == session.c.account_id)
+# Built once: every request and every rerun asks, and building takes longer than the answer.
+_BY_SESSION = _WANTED.where(session.c.id == bindparam("wanted"))
+_BY_TOKEN = _WANTED.where(session.c.token_hash == bindparam("wanted"))
+
+
 def session_row(
     connection: Connection, *, token_hash: str | None = None, session_id: str | None = None
 ) -> Row[Any] | None:
@@ -233,12 +251,8 @@ def session_row(
 
     Exactly one of the two must be given.
     """
-    wanted = (
-        session.c.id == session_id if token_hash is None else session.c.token_hash == token_hash
-    )
-    return connection.execute(
-        select(*_SESSION).join(account, account.c.id == session.c.account_id).where(wanted)
-    ).first()
+    statement = _BY_SESSION if token_hash is None else _BY_TOKEN
+    return connection.execute(statement, {"wanted": session_id or token_hash}).first()
 
 
 def lasting(connection: Connection) -> dict[str, str]:

@@ -108,6 +108,7 @@ class Unit:
         self.refused: list[tuple[Table, str]] = []
         self._seen_whole: dict[str, bool] = {}
         self._children: dict[tuple[str, date], list[Place]] = {}
+        self._versions: dict[str, list[Place]] = {}
         self._answered: set[int] = set()
 
     # Places
@@ -153,7 +154,7 @@ class Unit:
         Raises:
             DudaoError: PLACE_NOT_FOUND.
         """
-        versions = self._places(place.c.id == place_id)
+        versions = self.versions(place_id)
         for found in versions:
             if found.valid_on(on):
                 return found
@@ -181,7 +182,10 @@ class Unit:
 
     def versions(self, place_id: str) -> list[Place]:
         """Every version of one place, earliest first; none for an unknown id."""
-        return self._places(place.c.id == place_id)
+        found = self._versions.get(place_id)
+        if found is None:
+            found = self._versions[place_id] = self._places(place.c.id == place_id)
+        return list(found)
 
     def all_places(self, on: date) -> list[Place]:
         """Every place on a day, by id."""

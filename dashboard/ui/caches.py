@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 from threading import Lock
 from typing import TypeVar, cast
 
-from dashboard.coverage import registry, service
+from dashboard.coverage import drawing, registry, service, targets
+from dashboard.coverage.drawing import Outlines
 from dashboard.coverage.forecast import YearEnd
 from dashboard.coverage.funnel import Funnel
 from dashboard.coverage.model import (
@@ -26,11 +27,13 @@ from dashboard.coverage.model import (
     TrendPoint,
     View,
     ViewTable,
+    previous_month,
 )
 from dashboard.coverage.modes import SAMPLED, Mode
 from dashboard.coverage.plausibility import Flag
 from dashboard.coverage.ranking import Ranked
-from dashboard.coverage.service import Outlines, Scene
+from dashboard.coverage.service import Scene
+from dashboard.coverage.targets import Targets
 from dashboard.settings import Settings
 from dashboard.store import Store
 from dashboard.store.memory import Memory
@@ -62,6 +65,7 @@ class Answer:
 _tables: Memory[ViewTable] = Memory(256)
 _scenes: Memory[Scene] = Memory(64)
 _profiles: Memory[Profile] = Memory(512)
+_targets: Memory[dict[str, Targets]] = Memory(64)
 _sites: Memory[list[Site]] = Memory(64)
 _indicators: Memory[list[Indicator]] = Memory(64)
 _doubts: Memory[list[Flag]] = Memory(64)
@@ -72,7 +76,7 @@ _year_ends_below: Memory[list[YearEnd]] = Memory(32)
 _answers: Memory[Answer] = Memory(256)
 _outlines: Memory[Outlines] = Memory(64)
 _counts: Memory[Mapping[InstitutionKind, tuple[int, int]]] = Memory(512)
-_markup: Memory[object] = Memory(512)
+_markup: Memory[object] = Memory(2_048)
 
 
 def configure(settings: Settings) -> None:
@@ -84,6 +88,7 @@ def configure(settings: Settings) -> None:
         _tables,
         _scenes,
         _profiles,
+        _targets,
         _sites,
         _indicators,
         _doubts,
@@ -146,7 +151,7 @@ def timeline(unit: Unit, most: int) -> tuple[tuple[str, str], ...]:
 
 def _version(unit: Unit, month: str, places_version: object) -> str:
     parts = [places_version, unit.snapshot(month).version]
-    before = service.previous_month(month)
+    before = previous_month(month)
     if before in unit.months():
         parts.append(unit.snapshot(before).version)
     return "-".join(str(part) for part in parts)
@@ -200,6 +205,13 @@ def funnel(unit: Unit, view: View, level: Level) -> Funnel:
     """``service.funnel``, remembered."""
     key = (unit.scope_key, view, level, version(unit, view.month))
     return _funnels.get(key, lambda: service.funnel(unit, view, level))
+
+
+def trend(unit: Unit, view: View) -> list[TrendPoint]:
+    """``service.trend``; the targets, which all layers share, are remembered."""
+    key = (unit.scope_key, view.place_id, history(unit))
+    years = _targets.get(key, lambda: targets.of_place(unit, view.place_id))
+    return service.trend(unit, view.place_id, view.layer_id, view.source, years)
 
 
 def forecast(unit: Unit, view: View, points: list[TrendPoint] | None = None) -> YearEnd:
@@ -271,12 +283,12 @@ def layer_answer(
     return _answers.get(
         (unit.scope_key, "layer", view, computed, mode, other, crs),
         lambda: _answer(
-            service.payload(
+            drawing.payload(
                 table(unit, view, computed),
                 _drawn_outlines(unit, view, computed),
                 mode,
                 _other(unit, view, computed, mode, other),
-                service.samples(
+                drawing.samples(
                     scene(unit, view.place_id, view.month, computed, view.source),
                     registry.layer(view.layer_id),
                 )
@@ -300,7 +312,7 @@ def _drawn_outlines(unit: Unit, view: View, version: str) -> Outlines:
     crs = tiles().crs
     return _outlines.get(
         (unit.scope_key, view.place_id, view.month, unit.places_version(), crs),
-        lambda: service.outlines(scene(unit, view.place_id, view.month, version), crs),
+        lambda: drawing.outlines(scene(unit, view.place_id, view.month, version), crs),
     )
 
 
@@ -314,7 +326,7 @@ def site_answer(unit: Unit, place_id: str, month: str) -> Answer:
     computed = version(unit, month)
     return _answers.get(
         (unit.scope_key, "site", place_id, month, computed, crs),
-        lambda: _answer(service.site_payload(sites(unit, place_id, month, computed), crs)),
+        lambda: _answer(drawing.site_payload(sites(unit, place_id, month, computed), crs)),
     )
 
 

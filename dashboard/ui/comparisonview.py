@@ -348,6 +348,16 @@ def ranking_markup(
     )
 
 
+def _place(place: Place, address: Address, ways: Mapping[str, str]) -> dict[str, str]:
+    """What a row of any list tells of its place: ``comparison_place.html`` shows it."""
+    return {
+        "id": place.id,
+        "href": address.href(place=place.id),
+        "name": place.name,
+        "way": ways.get(place.id, ""),
+    }
+
+
 def _count_headings(layer: Layer) -> list[str]:
     measures = () if layer.is_count else (layer.numerator, layer.denominator)
     return [tables.heading(measure) for measure in measures]
@@ -362,10 +372,7 @@ def _ranked(
     else:
         why = "" if cell.status is Status.OK else status_name(cell.status)
     return {
-        "id": cell.place.id,
-        "href": address.href(place=cell.place.id),
-        "name": cell.place.name,
-        "way": ways.get(cell.place.id, ""),
+        **_place(cell.place, address, ways),
         "rank": format.number(one.rank),
         "quiet": one.rank is None,
         "counts": _counts(layer, cell.numerator, cell.denominator),
@@ -414,10 +421,7 @@ def misses_markup(
         unit=unit_name(tables.measure_unit(layer.numerator)),
         rows=[
             {
-                "id": one.cell.place.id,
-                "href": address.href(place=one.cell.place.id),
-                "name": one.cell.place.name,
-                "way": ways.get(one.cell.place.id, ""),
+                **_place(one.cell.place, address, ways),
                 "now": format.value(layer, one.cell.value),
                 "end": format.value(layer, one.december.value),
                 "interval": format.between(layer, one.december.low, one.december.high),
@@ -472,10 +476,7 @@ def outside_markup(
         value=_("数值({unit})").format(unit=unit_name(layer.unit)),
         rows=[
             {
-                "id": cell.place.id,
-                "href": address.href(place=cell.place.id),
-                "name": cell.place.name,
-                "way": ways.get(cell.place.id, ""),
+                **_place(cell.place, address, ways),
                 "counts": _counts(layer, cell.numerator, cell.denominator),
                 "value": format.value(layer, cell.value),
                 "tone": tone,

@@ -235,7 +235,7 @@ class MapView:
         )
 
     def _trend(self) -> str:
-        points = service.trend(self.unit, self.address.place, self.layer.id, self.address.source)
+        points = caches.trend(self.unit, self.address.view())
         end = None
         if self.address.source is not Source.VERIFIED:
             end = caches.forecast(self.unit, self.address.view(), points)

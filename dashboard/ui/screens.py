@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 
 import streamlit as st
 from streamlit.navigation.page import StreamlitPage
@@ -11,6 +14,8 @@ from dashboard import access
 from dashboard.access import Actor
 from dashboard.ui.texts import page_name
 from geodata.errors import DudaoError
+
+_PAGES = Path(__file__).resolve().parents[2] / "pages"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +61,12 @@ SCREENS = {
 }  # fmt: skip
 
 
+@cache
+def _page(name: str, title: str) -> StreamlitPage:
+    """One page, its file looked for once: every rerun lists all pages several times."""
+    return st.Page(_PAGES / f"{name}.py", title=title, url_path=name, default=name == "map")
+
+
 def pages(actor: Actor) -> list[StreamlitPage]:
     """The pages somebody may open, as ``st.navigation`` takes them.
 
@@ -63,12 +74,8 @@ def pages(actor: Actor) -> list[StreamlitPage]:
         NotAllowed: none at all.
     """
     found = [
-        st.Page(
-            f"../pages/{screen.name}.py",
-            title=page_name(screen.title),
-            url_path=screen.name,
-            default=screen.name == "map",
-        )
+        # A copy, for Streamlit notes in it that it is the one to run.
+        copy(_page(screen.name, page_name(screen.title)))
         for screen in SCREENS.values()
         if screen.open_to(actor)
     ]

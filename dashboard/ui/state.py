@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
-from urllib.parse import parse_qsl, quote_plus, urlencode
+from urllib.parse import parse_qsl, quote_plus
 
 import streamlit as st
 
@@ -149,16 +150,27 @@ class Address:
         """What makes the link to the same view of another place, as an HTML attribute's value."""
         params = self.moved(place="").params()
         del params["place"]
-        tail = urlencode(params).replace("&", "&amp;")
-        return lambda place_id: f"?place={quote_plus(place_id)}&amp;{tail}"
+        tail = _query(params).replace("&", "&amp;")
+        return lambda place_id: f"?place={quoted(place_id)}&amp;{tail}"
 
     def explained(self, place_id: str, **changes: Any) -> str:
         """The link to the view after a change, with a place's value taken apart over it."""
-        return f"{self.href(**changes)}&{urlencode({EXPLAIN: place_id})}"
+        return f"{self.href(**changes)}&{EXPLAIN}={quoted(place_id)}"
 
     def href(self, **changes: Any) -> str:
         """The link to the view after a change: ``?place=…``."""
-        return "?" + urlencode(self.moved(**changes).params())
+        return "?" + _query(self.moved(**changes).params())
+
+
+@lru_cache(maxsize=16_384)
+def quoted(text: str) -> str:
+    """A value as it stands in an address; remembered, for a page writes the same few a lot."""
+    return quote_plus(text)
+
+
+def _query(params: Mapping[str, str]) -> str:
+    """Parameters as a query; their names are ours and need no quoting."""
+    return "&".join(f"{name}={quoted(text)}" for name, text in params.items())
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,10 +204,11 @@ def parse(params: Mapping[str, str], unit: Unit, default_lang: str = "zh") -> Re
     if params.get("lang", lang) != lang:
         problems.append(_("没有语言“{lang}”。").format(lang=params["lang"]))
     layer = _layer(params.get("layer"), problems)
-    root = unit.root()
+    if not unit.months():
+        unit.root()  # that there is no place either is said first
     month = _month(params.get("month"), unit.months(), problems)
     version = _version(params.get("version"), month, unit, problems)
-    place = _place(params.get("place"), month, root, unit, problems)
+    place = _place(params.get("place"), month, unit, problems)
     site = _site(params.get("site"), month, unit, problems)
     beside = _beside(params.get("beside"), unit.months(), problems)
     show = _show(params.get("show"), problems)
@@ -352,14 +365,15 @@ def _beside(wanted: str | None, months: Sequence[str], problems: list[str]) -> s
     return None
 
 
-def _place(wanted: str | None, month: str, root: Place, unit: Unit, problems: list[str]) -> Place:
+def _place(wanted: str | None, month: str, unit: Unit, problems: list[str]) -> Place:
     if not wanted:
-        return root
+        return unit.root()
     try:
         return unit.place(wanted, month_end(month))
     except DudaoError:
         above = {place.id: place for place in unit.places(_codes_above(wanted), month_end(month))}
-    nearest = next((above[code] for code in _codes_above(wanted) if code in above), root)
+    found = next((above[code] for code in _codes_above(wanted) if code in above), None)
+    nearest = found or unit.root()
     problems.append(_told(wanted, month, nearest))
     return nearest
 

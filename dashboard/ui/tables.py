@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from urllib.parse import quote_plus
 
 from markupsafe import Markup
 
@@ -11,7 +10,7 @@ from dashboard.coverage.model import Cell, Direction, Layer, Status, ViewTable
 from dashboard.coverage.pace import Standing, due, standing
 from dashboard.coverage.palettes import colours
 from dashboard.ui import blocks, escape, format, targetwords
-from dashboard.ui.state import Address
+from dashboard.ui.state import Address, quoted
 from dashboard.ui.texts import (
     _,
     language,
@@ -120,7 +119,7 @@ def _rows(table: ViewTable, address: Address, limit: int | None) -> Iterator[str
             f'<tr data-id="{place_id}">'
             f'<th scope="row"><a href="{link(cell.place.id)}">{name}</a>{flag}{note}</th>'
             f"{counts}"
-            f'<td class="n dd-value"><a class="dd-why" href="{why}{quote_plus(cell.place.id)}"'
+            f'<td class="n dd-value"><a class="dd-why" href="{why}{quoted(cell.place.id)}"'
             f' title="{asked}">{format.value(layer, cell.value)}</a></td>'
             f'<td class="n {tone(layer, change)}">{format.change(layer, change)}</td>'
             f"{pace_cells[standing(layer, cell.target, cell.value, table.view.month)]}"

@@ -66,6 +66,12 @@ def layer_help(layer: Layer) -> str:
 
 def unit_name(unit: str) -> str:
     """A unit of measurement as written behind a number."""
+    return _units(language()).get(unit, unit)
+
+
+@cache
+def _units(_lang: str) -> dict[str, str]:
+    """Every unit in the language in use, which the argument names."""
     return {
         "%": "%",
         "人": _("人"),
@@ -80,7 +86,7 @@ def unit_name(unit: str) -> str:
         "项/百户": _("项/百户"),
         "个百分点": _("个百分点"),
         "平方米": _("平方米"),
-    }.get(unit, unit)
+    }
 
 
 def group_name(group: str) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import folium
 
-from dashboard.coverage.service import MapCrs
+from dashboard.coverage.drawing import MapCrs
 from dashboard.settings import Settings
 from dashboard.settings import Tiles as Source
 

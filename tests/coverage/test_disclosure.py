@@ -50,10 +50,16 @@ def store(tmp_path: Path) -> Iterator[Store]:
         Change(dataset="figures", frame=figures.assign(source="reported")),
         registry.pairs(),
     )
-    disclosure._left_out.clear()
+    forget()
     yield opened
-    disclosure._left_out.clear()
+    forget()
     opened.close()
+
+
+def forget() -> None:
+    """As another process would begin."""
+    disclosure._left_out.clear()
+    disclosure._months.clear()
 
 
 def published(store: Store) -> Snapshot:
@@ -62,7 +68,7 @@ def published(store: Store) -> Snapshot:
 
 
 def hidden(store: Store, layer_id: str = LAYER) -> frozenset[str]:
-    disclosure._left_out.clear()
+    forget()
     return disclosure.left_out(store.snapshots, published(store), registry.layer(layer_id))
 
 
@@ -71,7 +77,8 @@ def directly(store: Store, layer: Layer) -> frozenset[str]:
         published(store), Source.REPORTED, [disclosure._pair(one) for one in PROTECTED]
     )
     mates = disclosure.together(layer, PROTECTED)
-    return frozenset(disclosure.pattern(frames, MONTH, mates, disclosure.INSIDE))
+    alone = [(one, disclosure._alone(frames, MONTH, one, disclosure.INSIDE)) for one in mates]
+    return frozenset(disclosure.pattern(alone))
 
 
 def beside(store: Store) -> Path:

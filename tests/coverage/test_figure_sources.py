@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from dashboard.__main__ import app
 from dashboard.access import SYSTEM
-from dashboard.coverage import modes, registry, service
+from dashboard.coverage import drawing, modes, registry, service
 from dashboard.coverage.model import Cell, Source, Status, View
 from dashboard.coverage.modes import Mode
 from dashboard.store import Store
@@ -180,7 +180,7 @@ def test_the_map_shows_gap_factor_and_judgement(unit: Unit) -> None:
     layer = registry.layer("contract_coverage")
     seen = service.scene(unit, "T0", MONTH)
     table = service.table_of(seen, layer)
-    samples = service.samples(seen, layer)
+    samples = drawing.samples(seen, layer)
     assert set(samples) == {"T0V0"}
     verified = cells(unit, layer.id, Source.VERIFIED)
     at = [cell.place.id for cell in table.cells].index("T0V0")
@@ -192,8 +192,8 @@ def test_the_map_shows_gap_factor_and_judgement(unit: Unit) -> None:
     assert judged.value == 3 and judged.class_index in (0, 1)
     others = modes.shades(table, Mode.LQAS, {}, samples)
     assert all(shade.status is Status.NO_DATA for n, shade in enumerate(others) if n != at)
-    drawn = service.outlines(seen)
-    body = json.loads(service.payload(table, drawn, Mode.LQAS, None, samples).body)
+    drawn = drawing.outlines(seen)
+    body = json.loads(drawing.payload(table, drawn, Mode.LQAS, None, samples).body)
     found = next(one["properties"] for one in body["features"] if one["id"] == "T0V0")
     assert (found["a"], found["b"], found["r"]) == (3, 6, None)
 

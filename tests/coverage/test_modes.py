@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from dashboard.coverage import modes, registry, service
+from dashboard.coverage import drawing, modes, registry, service
 from dashboard.coverage.model import Layer, Status, View
 from dashboard.coverage.modes import Mode, Shade
 from dashboard.coverage.pace import STANDINGS, Standing
@@ -70,7 +70,7 @@ def test_no_change_of_what_was_left_out_can_be_read(unit: Unit) -> None:
 def test_the_payload_counts_standings(unit: Unit) -> None:
     scene = service.scene(unit, "T0", "2026-10")
     table = service.table_of(scene, CONTRACT)
-    body = json.loads(service.payload(table, service.outlines(scene), Mode.PACE).body)
+    body = json.loads(drawing.payload(table, drawing.outlines(scene), Mode.PACE).body)
     shades = modes.shades(table, Mode.PACE, {})
     known = [shade.class_index for shade in shades if shade.class_index is not None]
     assert body["counts"][:3] == [known.count(at) for at in range(3)]

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 import dashboard.demo
-from dashboard.coverage import plausibility, registry, service
+from dashboard.coverage import grounds, plausibility, registry, service
 from dashboard.coverage.model import Cell, Status, View
 from dashboard.coverage.plausibility import Flag
 from dashboard.store.unit import Unit
@@ -183,7 +183,7 @@ def test_in_haste_the_next_level_or_the_values_alone_are_looked_at(
 ) -> None:
     every = service.quality(unit, "C", "2026-10")
     assert service.quality(unit, "C", "2026-10", quick=True) == every
-    monkeypatch.setattr(service, "QUICK_FIGURES", 0)
+    monkeypatch.setattr(grounds, "QUICK_FIGURES", 0)
     values = service.quality(unit, "C", "2026-10", quick=True)
     assert values == [flag for flag in every if flag.layer_id is not None]
     monkeypatch.setattr(service, "QUICK_PLACES", 3)

@@ -12,7 +12,7 @@ import shapely
 import shapely.geometry
 
 from dashboard.access import SYSTEM
-from dashboard.coverage import registry, service
+from dashboard.coverage import drawing, registry, service
 from dashboard.coverage.model import Payload, SiteStatus, Status, View
 from dashboard.store import Store
 from dashboard.store.commit import commit, ensure_snapshots
@@ -29,9 +29,9 @@ def view(place: str, month: str = "2026-10", layer: str = "contract_coverage") -
     return View(place_id=place, layer_id=layer, month=month)
 
 
-def drawn(unit: Unit, shown: View, crs: service.MapCrs = "wgs84") -> Payload:
+def drawn(unit: Unit, shown: View, crs: drawing.MapCrs = "wgs84") -> Payload:
     seen = service.scene(unit, shown.place_id, shown.month)
-    return service.payload(service.table(unit, shown), service.outlines(seen, crs))
+    return drawing.payload(service.table(unit, shown), drawing.outlines(seen, crs))
 
 
 def test_children_come_worst_first_with_every_kind_of_missing(unit: Unit) -> None:
@@ -150,7 +150,7 @@ def test_institutions_take_their_status_from_the_layer_that_names_their_kind(uni
         "K3": SiteStatus.NO_DATA,
         "H": SiteStatus.NOT_APPLICABLE,
     }
-    body = json.loads(service.site_payload(service.sites(unit, "C", "2026-10")).body)
+    body = json.loads(drawing.site_payload(service.sites(unit, "C", "2026-10")).body)
     assert [f["properties"]["id"] for f in body["features"]] == ["K0", "K1", "K2", "K3"]
 
 

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import event
 
 from dashboard.access import SYSTEM
-from dashboard.coverage import registry, service, targets
+from dashboard.coverage import drawing, registry, service, targets
 from dashboard.coverage.model import SiteStatus, Target, View
 from dashboard.coverage.modes import Mode
 from dashboard.coverage.pace import STANDINGS, Standing
@@ -62,18 +62,18 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
 def store(plain: Store) -> Store:
     with plain.unit(SYSTEM) as unit:
         assert service.table(unit, View("C", CONTRACT.id, MONTH)).own.target == Target(100.0)
-        before = service.payload(*_drawn(unit))
+        before = drawing.payload(*_drawn(unit))
     commit(plain, SYSTEM, setting(*ROWS), ())
     with plain.unit(SYSTEM) as unit:
-        after = service.payload(*_drawn(unit))
+        after = drawing.payload(*_drawn(unit))
     # What the map fetches is another answer as soon as a target is.
     assert after.etag != before.etag
     return plain
 
 
-def _drawn(unit: Unit) -> tuple[service.ViewTable, service.Outlines, Mode]:
+def _drawn(unit: Unit) -> tuple[service.ViewTable, drawing.Outlines, Mode]:
     scene = service.scene(unit, "C", MONTH)
-    return service.table_of(scene, CONTRACT), service.outlines(scene), Mode.PACE
+    return service.table_of(scene, CONTRACT), drawing.outlines(scene), Mode.PACE
 
 
 @pytest.fixture
@@ -112,7 +112,7 @@ def test_each_child_stands_by_its_own_target(unit: Unit) -> None:
     cells = {cell.place.id: cell for cell in table.cells}
     assert {key: cell.value for key, cell in cells.items()} == {"T0": 80.0, "T1": 95.0}
     assert (cells["T0"].shortfall(CONTRACT), cells["T1"].shortfall(CONTRACT)) == (10.0, 0.0)
-    body = json.loads(service.payload(*_drawn(unit)).body)
+    body = json.loads(drawing.payload(*_drawn(unit)).body)
     classes = {one["properties"]["id"]: one["properties"]["c"] for one in body["features"]}
     assert classes == {
         "T0": STANDINGS.index(Standing.BEHIND), "T1": STANDINGS.index(Standing.AHEAD)

@@ -14,8 +14,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from bench import in_pandas
 from dashboard.store import engines
-from dashboard.store.engine import VALUES, Engine
+from dashboard.store.engine import COLUMNS, VALUES, Engine
 from dashboard.store.facts import SCHEMA
 from dashboard.store.model import Compute, Pair
 from dashboard.store.periods import month_trees
@@ -158,6 +159,39 @@ def test_roll_up_is_the_rule_and_a_parent_is_the_sum_of_its_children(
     keys = [(row["month"], row["parent_id"], row["place_id"]) for row in found]
     assert keys == sorted(keys)
     assert_parents_are_sums(found)
+
+
+@settings(max_examples=50, deadline=None)
+@given(case=cases())
+def test_what_the_bench_does_in_pandas_is_the_rule_too(case: tuple[Tree, list[Row]]) -> None:
+    tree, rows = case
+    committed, month = {1, 3}, MONTHS[0]
+    theirs = [row for row in rows if row[1] == month]
+    latest = {
+        (place_id, source, measure): value
+        for place_id, _, measure, value, source, batch in sorted(theirs, key=lambda row: row[5])
+        if batch in committed
+    }
+    places = in_pandas.tree_of(frame_of(tree), month)
+    keys = pd.DataFrame(list(latest), columns=["id", "source", "measure"], dtype="str")
+    own = pd.DataFrame(
+        {
+            "node": pd.Index(places["id"]).get_indexer(keys["id"]),
+            "source": keys["source"].astype("category"),
+            "measure": keys["measure"].astype("category"),
+            "value": np.array(list(latest.values()), dtype="float64"),
+        }
+    )
+    made = in_pandas.roll_up(own, places, PAIRS)[list(COLUMNS)]
+    found = made.astype(object).where(made.notna(), None).to_dict("records")
+    got = {
+        (month, row["parent_id"], row["place_id"], *(row[name] for name in COLUMNS[2:5])):
+        tuple(row[name] for name in COLUMNS[5:])
+        for row in found
+    }  # fmt: skip
+    assert got == reference(tree, theirs, committed)
+    keys_in_order = [(row["parent_id"], row["place_id"]) for row in found]
+    assert keys_in_order == sorted(keys_in_order)
 
 
 def assert_parents_are_sums(found: list[dict]) -> None:

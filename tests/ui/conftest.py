@@ -13,7 +13,7 @@ from dashboard.accounts.model import SignedIn
 from dashboard.demo.service import prepare_demo
 from dashboard.settings import Settings
 from dashboard.store import Store, Unit
-from dashboard.ui import caches, session, texts
+from dashboard.ui import blocks, caches, session, texts
 
 hypothesis_settings.register_profile("untimed", deadline=None)
 hypothesis_settings.load_profile("untimed")
@@ -46,6 +46,20 @@ def unit(configured: Settings) -> Iterator[Unit]:
     """Reads of the demonstration."""
     with caches.store().unit(SYSTEM) as opened:
         yield opened
+
+
+@pytest.fixture
+def shown(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """The latest markup of each block that the pages show, by its key."""
+    seen: dict[str, str] = {}
+    original = blocks.show
+
+    def kept(key: str, markup: str, *args: object, **options: object) -> None:
+        seen[key] = markup
+        original(key, markup, *args, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(blocks, "show", kept)
+    return seen
 
 
 @pytest.fixture(autouse=True)

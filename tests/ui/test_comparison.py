@@ -17,7 +17,7 @@ from dashboard.coverage.funnel import Standing
 from dashboard.coverage.model import Status, View
 from dashboard.settings import Settings
 from dashboard.store import Unit
-from dashboard.ui import blocks, charts, comparisonview, indicatorsview, outlook, session
+from dashboard.ui import charts, comparisonview, indicatorsview, outlook, session
 from dashboard.ui.state import Address, Part
 from geodata.model import Level
 
@@ -33,20 +33,6 @@ HEAD = Actor("account:head", "乡镇丁", grants=(Grant(Role.TOWNSHIP_HEAD, TOWN
 
 def words(markup: str) -> str:
     return html_module.unescape(re.sub(r"\s+", " ", re.sub("<[^>]+>", " ", markup)))
-
-
-@pytest.fixture
-def shown(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """All markup the pages show in blocks."""
-    seen: list[str] = []
-    original = blocks.show
-
-    def kept(key: str, markup: str, *args: object, **options: object) -> None:
-        seen.append(markup)
-        original(key, markup, *args, **options)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(blocks, "show", kept)
-    return seen
 
 
 def opened(**params: str) -> AppTest:
@@ -157,35 +143,39 @@ def test_nonsense_in_the_address_is_told_and_mended(configured: Settings) -> Non
     assert not level.exception and not level.error
 
 
-def test_switch_and_minimum_stand_in_the_address(configured: Settings, shown: list[str]) -> None:
+def test_switch_and_minimum_stand_in_the_address(
+    configured: Settings, shown: dict[str, str]
+) -> None:
     app = opened(level="village")
     app.toggle(key="comparison-wilson").set_value(True).run()
     assert app.query_params["by"] == "wilson"
     app.number_input(key="comparison-least").set_value(60).run()
     assert app.query_params["least"] == "60" and app.query_params["by"] == "wilson"
     assert not app.exception
-    assert "按 95% 区间较差的一端" in words(shown[-1]) and "分母小于 60，不排名" in words(shown[-1])
+    listed = words(shown["comparison-list"])
+    assert "按 95% 区间较差的一端" in listed and "分母小于 60，不排名" in listed
 
 
-def test_a_long_list_is_turned_page_by_page(configured: Settings, shown: list[str]) -> None:
+def test_a_long_list_is_turned_page_by_page(configured: Settings, shown: dict[str, str]) -> None:
     app = opened(level="village", least="0")
-    assert shown[-1].count("<tr data-id") == comparisonview.ROWS
+    assert shown["comparison-list"].count("<tr data-id") == comparisonview.ROWS
     app.button(key="comparison-page-on").click().run()
-    assert not app.exception and shown[-1].count("<tr data-id") == comparisonview.ROWS
+    assert not app.exception
+    assert shown["comparison-list"].count("<tr data-id") == comparisonview.ROWS
     # Another view begins at its first page.
     app.toggle(key="comparison-wilson").set_value(True).run()
     assert app.session_state["comparison-page"] == 0
 
 
 def test_a_township_head_compares_the_own_villages_only(
-    configured: Settings, shown: list[str]
+    configured: Settings, shown: dict[str, str]
 ) -> None:
     path = f"{COUNTY}/{TOWN}/"
     who = replace(HEAD, grants=(Grant(Role.TOWNSHIP_HEAD, TOWN, paths=(path,)),))
     with session.provide(lambda: SignedIn("s2", who.id, who, False)):
         app = opened(place=COUNTY, level="village")
     assert not app.exception
-    listed = set(re.findall(r"<tr data-id=\"(\d+)\"", "\n".join(shown)))
+    listed = set(re.findall(r"<tr data-id=\"(\d+)\"", "\n".join(shown.values())))
     assert listed and all(place_id.startswith(TOWN[:9]) for place_id in listed)
 
 

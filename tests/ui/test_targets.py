@@ -19,7 +19,7 @@ from dashboard.intake.service import load_file
 from dashboard.settings import Settings
 from dashboard.store import Unit
 from dashboard.store.undo import undo
-from dashboard.ui import blocks, caches, indicatorsview, panel, tables, targetwords, texts
+from dashboard.ui import caches, indicatorsview, panel, tables, targetwords, texts
 from dashboard.ui import map as drawing
 from dashboard.ui.state import Address
 from loaders import Request
@@ -115,19 +115,11 @@ def test_a_child_with_a_target_of_its_own_is_marked_in_the_table(unit: Unit) -> 
 
 @pytest.mark.parametrize(("lang", "said"), [("zh", "本县目标"), ("en", "this county's own target")])
 def test_the_pages_say_so(
-    configured: Settings, monkeypatch: pytest.MonkeyPatch, lang: str, said: str
+    configured: Settings, shown: dict[str, str], lang: str, said: str
 ) -> None:
-    seen: dict[str, str] = {}
-    original = blocks.show
-
-    def kept(key: str, markup: str, *args: object, **options: object) -> None:
-        seen[key] = markup
-        original(key, markup, *args, **options)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(blocks, "show", kept)
     app = opened(place=COUNTY, layer=CERVICAL.id, month=LATEST, lang=lang, show="pace")
     assert not app.exception and not app.error
-    assert said in html_module.unescape(seen["tiles"])
+    assert said in html_module.unescape(shown["tiles"])
 
 
 @pytest.fixture
