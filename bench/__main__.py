@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 
-from bench import OUT, gate, layer_switch, loading, machine, payload, report, rerun, rollup
+from bench import OUT, gate, layer_switch, loading, machine, payload, report, reroll, rerun, rollup
 
 PARTS = {
     "gate": gate.run,
@@ -17,6 +17,7 @@ PARTS = {
     "layer_switch": layer_switch.run,
     "loading": loading.run,
     "rollup": rollup.run,
+    "reroll": reroll.run,
 }
 
 

@@ -143,6 +143,28 @@ def _rollup(result: dict[str, Any]) -> list[Line]:
     ]  # fmt: skip
 
 
+def _reroll(result: dict[str, Any]) -> list[Line]:
+    whole = result["whole"]
+    lines = [
+        Line(
+            f"a month of {result['villages']:,} villages rolled up whole, tree read",
+            _took(whole), "", None,
+        )
+    ]  # fmt: skip
+    for number, one in result["counties"].items():
+        share = one["cpu_s"] / whole["cpu_s"]
+        lines.append(
+            Line(
+                f"  after a correction in {number} of {result['county_total']:,} counties, "
+                "processor ÷ whole",
+                f"{share:.3f}: {_took(one)}, {one['rows']:,} rows; the load with it "
+                f"{one['load']:.1f} s",
+                "≤ 0.1", share <= 0.1,
+            )
+        )  # fmt: skip
+    return lines
+
+
 def _took(one: dict[str, Any]) -> str:
     return f"{one['seconds']:.1f} s (processor {one['cpu_s']:.1f} s)"
 
@@ -161,7 +183,7 @@ def _gate(result: dict[str, Any]) -> list[Line]:
 
 _PARTS = {
     "gate": _gate, "payload": _payload, "rerun": _rerun, "layer_switch": _switch,
-    "loading": _loading, "rollup": _rollup,
+    "loading": _loading, "rollup": _rollup, "reroll": _reroll,
 }  # fmt: skip
 
 

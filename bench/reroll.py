@@ -39,7 +39,11 @@ def run() -> dict[str, Any]:
         sys.executable, "-W", "ignore", "-m", "bench.reroll", str(prepared(NATION)), str(MEMORY),
     ]  # fmt: skip
     told = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout
-    return {"villages": NATION.village_total, "services": NATION.services, **json.loads(told)}
+    return {
+        "villages": NATION.village_total,
+        "county_total": len(NATION.county_ids),
+        **json.loads(told),
+    }
 
 
 def measure(directory: Path, memory: int) -> dict[str, Any]:
