@@ -10,10 +10,15 @@ from tempfile import TemporaryDirectory
 
 import psycopg
 import pytest
+from hypothesis import settings
 from playwright.sync_api import Browser, sync_playwright
 
 from dashboard.store import Store
 from tests.ensure_chromium import ARGS, ensure
+
+# How long an example takes is no matter of a test: other work on the machine decides it.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 OpenStore = Callable[[], Store]
 

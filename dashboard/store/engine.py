@@ -543,7 +543,7 @@ class Engine(RollUp):
             return ibis.memtable(rows)
         name = f"files_{next(self._numbers)}"
         self.put(name, rows)
-        return self._connection.table(name)
+        return ibis.table(ibis.Schema.from_pyarrow(rows.schema), name=name)
 
     def _committed(self, rows: ds.Dataset, committed: Collection[int]) -> ir.Table:
         """The rows of the batches that count."""

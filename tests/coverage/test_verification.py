@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import t as student  # here: too slow for a property's deadline
+from scipy.stats import t as student
 
 from dashboard.coverage import verification
 from dashboard.coverage.classify import Floats

@@ -197,7 +197,7 @@ def test_shapes_that_are_no_coverage_are_still_simplified():
     assert (shapely.get_num_coordinates(simple) < 100).all()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(2, 40), st.integers(0, 10**6), st.floats(10, 5_000))
 def test_random_cells_stay_a_coverage(count, seed, tolerance):
     region = Polygon([(116, 39), (116.4, 39.02), (116.3, 39.3), (116.15, 39.1), (116, 39.28)])

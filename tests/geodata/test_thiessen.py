@@ -103,7 +103,7 @@ def test_what_cannot_be_divided_is_refused(points, region, reason):
         cells(points, region)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     st.lists(
         st.tuples(st.integers(1, 399), st.integers(1, 299)), min_size=1, max_size=30, unique=True

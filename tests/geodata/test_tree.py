@@ -219,7 +219,7 @@ any_rows = st.lists(
 )
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(any_rows)
 def test_every_row_has_a_right_path_or_a_reason(rows):
     frame = table(*rows)
@@ -253,7 +253,7 @@ def test_every_row_has_a_right_path_or_a_reason(rows):
         assert all(end <= start for end, start in zip(ends, starts, strict=True))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(any_rows, st.randoms(use_true_random=False))
 def test_order_of_rows_does_not_matter(rows, random):
     frame = table(*rows)

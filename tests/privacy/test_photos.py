@@ -236,7 +236,7 @@ SMALL = {
 }
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 @given(
     kind=st.sampled_from(sorted(SMALL)),
     changes=st.lists(st.tuples(st.integers(0, 4_000), st.integers(0, 255)), max_size=12),

@@ -175,7 +175,7 @@ def trees(draw: st.DrawFn) -> Tree:
 
 FAMILY = Tree([-1, 0, 0, 0, 0], [None, (40, 3), (50, 20), (60, 30), (70, 70)])
 NESTED = Tree([-1, 0, 0, 1, 1, 2, 2], [None, None, None, (3, 1), (30, 0), (40, 20), (60, 30)])
-REFERENCE = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+REFERENCE = settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 
 
 @REFERENCE
@@ -294,7 +294,7 @@ class JointAttacker:
         return ends[0], ends[1]
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 @given(tree=trees(), data=st.data())
 def test_shares_of_one_whole_are_protected_together(tree: Tree, data: st.DataObject) -> None:
     """Each share by itself leaves something out; together a place is left out of all."""

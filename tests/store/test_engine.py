@@ -138,9 +138,7 @@ def cases(draw: st.DrawFn) -> tuple[Tree, list[Row]]:
     return tree, [(p, m, k, float(v), s, b) for (p, m, k, s, b), v in values.items()]
 
 
-@settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(case=cases())
 def test_roll_up_is_the_rule_and_a_parent_is_the_sum_of_its_children(
     engine: Engine, case: tuple[Tree, list[Row]]
@@ -161,7 +159,7 @@ def test_roll_up_is_the_rule_and_a_parent_is_the_sum_of_its_children(
     assert_parents_are_sums(found)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(case=cases())
 def test_what_the_bench_does_in_pandas_is_the_rule_too(case: tuple[Tree, list[Row]]) -> None:
     tree, rows = case

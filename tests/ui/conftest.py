@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings as hypothesis_settings
 
 from dashboard.access import SYSTEM, Actor, Grant, Role
 from dashboard.accounts.model import SignedIn
@@ -14,9 +13,6 @@ from dashboard.demo.service import prepare_demo
 from dashboard.settings import Settings
 from dashboard.store import Store, Unit
 from dashboard.ui import blocks, caches, session, texts
-
-hypothesis_settings.register_profile("untimed", deadline=None)
-hypothesis_settings.load_profile("untimed")
 
 COUNTY, TOWN, VILLAGE = "131025000000", "131025100000", "131025100205"
 LATEST = "2026-10"
