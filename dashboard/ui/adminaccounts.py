@@ -111,7 +111,7 @@ def _table(editable: bool) -> None:
         disabled=[name for name in ("login", TITLE, "grants", STATE, "last")
                   if not editable or name not in adminedits.EDITABLE],
         column_config={
-            "login": st.column_config.TextColumn(_("账号"), width=140, pinned=True),
+            "login": st.column_config.TextColumn(_("账号"), width=180, pinned=True),
             TITLE: st.column_config.TextColumn(
                 _("姓名职务"), max_chars=100, required=True, width=190
             ),

@@ -193,7 +193,7 @@ def config(
         "doubtsUrl": f"../../doubts/{tail}{_edition(address)}"
         if address.source is Source.REPORTED
         else None,
-        "doubtWords": _("{count} 处数据存疑"),
+        "doubtWords": _("{count} 处数据存疑，见表下“查看存疑数据”"),
         "tail": tail,
         "placePart": quote(drawn.id),
         "query": _query(address),
@@ -286,7 +286,11 @@ def _notes(
     if address.source is not Source.REPORTED:
         notes.append(_("数据来源：{source}").format(source=source_name(address.source)))
     if address.show is Mode.LQAS:
-        notes.append(_("只作判定，不作排名"))
+        notes.append(_("图上数字是样本中不符的户数；只作判定，不作排名"))
+    if address.show is Mode.GAP:
+        notes.append(_("正数：上报多于核实；负数：上报少于核实"))
+    if address.show is Mode.FACTOR:
+        notes.append(_("核实系数 = 核实数 ÷ 上报数"))
     if address.show is Mode.PACE:
         rule = targetwords.rule(table.layer)
         notes += [*rule.due, *(words for _colour, words in rule.colours)]

@@ -239,7 +239,7 @@ class MapView:
         end = None
         if self.address.source is not Source.VERIFIED:
             end = caches.forecast(self.unit, self.address.view(), points)
-        return charts.markup(self.layer, points, end)
+        return charts.markup(self.layer, points, self.address.month, end)
 
     def _institutions(self) -> str:
         counts = caches.site_counts(self.unit, self.place, self.address.month)

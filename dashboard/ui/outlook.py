@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
 
-from dashboard.coverage import forecast
+from dashboard.coverage import forecast, pace
 from dashboard.coverage.forecast import YearEnd
-from dashboard.coverage.model import Direction, Layer
+from dashboard.coverage.model import Direction, Layer, TrendPoint
 from dashboard.ui import format
 from dashboard.ui.tables import measure_unit
 from dashboard.ui.texts import _, unit_name
@@ -64,6 +65,18 @@ def sentence(layer: Layer, end: YearEnd) -> Sentence:
     if end.misses and end.monthly:
         said.append(monthly(layer, end.monthly))
     return Sentence(_("，").join(said) + _("。"), tone)
+
+
+def since(layer: Layer, points: Sequence[TrendPoint], month: str) -> str:
+    """From which month a place has been off pace without a break; nothing where it is not."""
+    first = pace.off_pace_since(layer, points, month)
+    if first is None:
+        return ""
+    if first == month:
+        return _("本月起未达序时。")
+    if first == next(point.month for point in points if point.value is not None):
+        return _("有数据以来（{month}起）一直未达序时。").format(month=format.month(first))
+    return _("{month}起一直未达序时。").format(month=format.month(first))
 
 
 def _why(layer: Layer, end: YearEnd) -> str:

@@ -97,7 +97,7 @@ def _rows(table: ViewTable, address: Address, limit: int | None) -> Iterator[str
         for one in Standing:
             words = escape.html(standing_name(one))
             pace_cells[one] = f'<td class="dd-pace {one.value}">{words}'
-    doubtful, undrawn = escape.html(_("数据存疑")), escape.html(_("无边界"))
+    doubtful, undrawn = escape.html(_("合计不符")), escape.html(_("无边界"))
     # Numbers with our own units need no escaping; what came from a file does.
     for cell in table.cells[:limit]:
         place_id, name = escape.html(cell.place.id), escape.html(cell.place.name)
@@ -113,8 +113,8 @@ def _rows(table: ViewTable, address: Address, limit: int | None) -> Iterator[str
         counts = (
             ""
             if layer.is_count
-            else f'<td class="n">{format.amount(layer.numerator, cell.numerator)}</td>'
-            f'<td class="n">{format.amount(layer.denominator, cell.denominator)}</td>'
+            else f'<td class="n dd-counted">{format.amount(layer.numerator, cell.numerator)}</td>'
+            f'<td class="n dd-counted">{format.amount(layer.denominator, cell.denominator)}</td>'
         )
         yield (
             f'<tr data-id="{place_id}">'
@@ -124,19 +124,20 @@ def _rows(table: ViewTable, address: Address, limit: int | None) -> Iterator[str
             f' title="{asked}">{format.value(layer, cell.value)}</a></td>'
             f'<td class="n {tone(layer, change)}">{format.change(layer, change)}</td>'
             f"{pace_cells[standing(layer, cell.target, cell.value, table.view.month)]}"
-            f"{_own_target(layer, cell) if column else ''}"
+            f"{_lacking(layer, cell) if column else ''}"
             f'<td class="n">{format.number(cell.rank)}</td>'
             f'<td class="dd-class">{missing[cell.status] if index is None else classes[index]}</td>'
             "</tr>"
         )
 
 
-def _own_target(layer: Layer, cell: Cell) -> str:
-    """The end of a pace's cell: the target a place has of its own."""
-    if cell.target is None or cell.target.place_id != cell.place.id:
-        return "</td>"
-    words = _("目标 {target}").format(target=targetwords.amount(layer, cell.target))
-    return f"<small>{escape.html(words)}</small></td>"
+def _lacking(layer: Layer, cell: Cell) -> str:
+    """The end of a pace's cell: the target a place has of its own, and how much is short."""
+    words = targetwords.lacking(layer, cell)
+    if cell.target is not None and cell.target.place_id == cell.place.id:
+        own = _("目标 {target}").format(target=targetwords.amount(layer, cell.target))
+        words = f"{own} · {words}" if words else own
+    return f"<small>{escape.html(words)}</small></td>" if words else "</td>"
 
 
 def _has_pace(table: ViewTable) -> bool:

@@ -3,17 +3,40 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import ceil
 
 from dashboard.coverage.model import Cell, Direction, Layer, Pace, Target
 from dashboard.coverage.modes import PACE_COLOURS
 from dashboard.coverage.pace import STANDINGS, Standing
 from dashboard.ui import format
-from dashboard.ui.texts import _, level_name, standing_name
+from dashboard.ui.texts import _, level_name, standing_name, unit_name
+from loaders.registry import measures
 
 
 def amount(layer: Layer, target: Target) -> str:
     """A target with its unit: ``95%``, ``120 次``."""
     return format.with_unit(format.limit(target.value), layer.unit)
+
+
+def by_when(layer: Layer, target: Target, month: str) -> str:
+    """A target with the day it is to be met: the year's end, where it is reached over the year."""
+    if layer.pace is Pace.PROGRESS:
+        return _("{year} 年底目标 {target}").format(year=month[:4], target=amount(layer, target))
+    return _("目标 {target}").format(target=amount(layer, target))
+
+
+def lacking(layer: Layer, cell: Cell) -> str:
+    """How much is short of the target: ``还差 12 人``; nothing where it is met or not known."""
+    missing = cell.shortfall(layer)
+    if not missing:
+        return ""
+    words = (
+        _("还差 {count} {unit}")
+        if layer.direction is Direction.HIGHER
+        else _("超出 {count} {unit}")
+    )
+    unit = unit_name(measures()[layer.numerator].unit)
+    return words.format(count=format.number(ceil(missing)), unit=unit)
 
 
 def whose(cell: Cell) -> str:
