@@ -20,7 +20,8 @@ from dashboard.coverage.modes import Mode
 from dashboard.coverage.ranking import MINIMUM
 from dashboard.store.model import month_end
 from dashboard.store.unit import Unit
-from dashboard.ui.texts import LANGUAGES, _
+from dashboard.ui import format
+from dashboard.ui.texts import LANGUAGES, _, layer_title
 from geodata import codes
 from geodata.errors import DudaoError
 from geodata.model import Institution, Level, Place
@@ -229,7 +230,7 @@ def _layer(wanted: str | None, problems: list[str]) -> str:
     first = next(iter(layers.values()))
     if wanted:
         problems.append(
-            _("没有图层“{layer}”，已改为{shown}。").format(layer=wanted, shown=first.title)
+            _("没有图层“{layer}”，已改为{shown}。").format(layer=wanted, shown=layer_title(first))
         )
     return first.id
 
@@ -246,11 +247,15 @@ def _month(wanted: str | None, months: Sequence[str], problems: list[str]) -> st
     except DudaoError:
         shown = months[-1]
         problems.append(
-            _("月份“{month}”写法不对，已改为{shown}。").format(month=wanted, shown=shown)
+            _("月份“{month}”写法不对，已改为{shown}。").format(
+                month=wanted, shown=format.month(shown)
+            )
         )
         return shown
     shown = min(months, key=lambda month: abs((month_end(month) - day).days))
-    problems.append(_("{month}没有数据，已改为最近的{shown}。").format(month=wanted, shown=shown))
+    problems.append(
+        _("{month}没有数据，已改为最近的{shown}。").format(month=wanted, shown=format.month(shown))
+    )
     return shown
 
 
@@ -376,7 +381,7 @@ def _codes_above(code: str) -> list[str]:
 
 def _told(wanted: str, month: str, shown: Place) -> str:
     return _("{month}没有代码为“{place}”的地方，已改为{shown}。").format(
-        month=month, place=wanted, shown=shown.name
+        month=format.month(month), place=wanted, shown=shown.name
     )
 
 
@@ -388,7 +393,9 @@ def _site(wanted: str | None, month: str, unit: Unit, problems: list[str]) -> In
         found = unit.institution(wanted)
         unit.place(found.place_id, month_end(month))
     except DudaoError:
-        problems.append(_("{month}没有代码为“{site}”的机构。").format(month=month, site=wanted))
+        problems.append(
+            _("{month}没有代码为“{site}”的机构。").format(month=format.month(month), site=wanted)
+        )
         return None
     return found
 

@@ -147,7 +147,9 @@ def _has_pace(table: ViewTable) -> bool:
 
 def heading(measure_id: str) -> str:
     """A column of a measure's figures, with their unit."""
-    return f"{measure_title(measure_id)}({unit_name(measure_unit(measure_id))})"
+    return _("{title}({unit})").format(
+        title=measure_title(measure_id), unit=unit_name(measure_unit(measure_id))
+    )
 
 
 def markup(table: ViewTable, address: Address, limit: int | None = None) -> str:
