@@ -244,6 +244,13 @@ def spark(values: Sequence[float | None]) -> tuple[str, ...]:
     return tuple(" ".join(run) for run in runs if run)
 
 
+def _around(points: Sequence[TrendPoint], month: str) -> Sequence[TrendPoint]:
+    """The months, without the later ones where the month in view is too long ago to be shown."""
+    if any(point.month == month for point in points[-MONTHS_SHOWN:]):
+        return points
+    return [point for point in points if point.month <= month] or points
+
+
 def markup(
     layer: Layer, points: Sequence[TrendPoint], month: str, end: YearEnd | None = None
 ) -> str:
@@ -253,7 +260,7 @@ def markup(
         month: the month in view, said until another is pointed at.
         end: the forecast, where the layer can have one.
     """
-    drawn = trend(layer, points, end)
+    drawn = trend(layer, _around(points, month), end)
     now = next((point for point in points if point.month == month), None)
     told = end if drawn is not None and end is not None and end.target is not None else None
     return blocks.render(

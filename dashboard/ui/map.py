@@ -33,6 +33,7 @@ from dashboard.ui.texts import (
     _,
     kind_name,
     language,
+    level_name,
     site_status_name,
     source_name,
     status_name,
@@ -295,6 +296,12 @@ def _notes(
         rule = targetwords.rule(table.layer)
         notes += [*rule.due, *(words for _colour, words in rule.colours)]
     notes += missing
+    if any(cell.place.level > table.layer.base_level for cell in table.cells):
+        notes.append(
+            _("由{level}级及以上填报，更低的各级没有数据").format(
+                level=level_name(table.layer.base_level)
+            )
+        )
     if address.against is not None:
         notes.append(_("与{month}相比").format(month=format.month(address.against)))
     if table.without_boundary:

@@ -62,6 +62,13 @@ def test_the_month_in_view_is_said_and_marked_not_the_latest() -> None:
     assert float(now) == drawn.lines[0][1].x
 
 
+def test_a_month_long_ago_is_drawn_with_the_months_before_it() -> None:
+    long = points([50.0, 60.0, *[None] * 30])
+    assert "各月都没有数值" in charts.markup(CONTRACT, long, "2026-08")
+    markup = charts.markup(CONTRACT, long, "2024-02")
+    assert "2024年2月：60.0%" in markup and 'class="now"' in markup
+
+
 def test_it_says_since_when_the_place_has_been_off_pace() -> None:
     late = [100.0, 100.0, 80.0, None, 80.0]
     assert "2024年3月起一直未达序时。" in charts.markup(CONTRACT, points(late), "2024-05")

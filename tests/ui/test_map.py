@@ -11,6 +11,7 @@ from pytest import MonkeyPatch
 
 from dashboard.coverage import registry, service
 from dashboard.coverage.model import Source, View
+from dashboard.coverage.modes import Mode
 from dashboard.settings import Settings
 from dashboard.settings import Tiles as TileSource
 from dashboard.store import Unit
@@ -124,3 +125,22 @@ def test_doubts_stand_beside_what_was_reported_only(unit: Unit, source: Source) 
     address = Address(COUNTY, "contract_coverage", LATEST, source=source)
     config = drawing.config(table, address, "1", 0, Settings())
     assert (config["doubtsUrl"] is None) is (source is not Source.REPORTED)
+
+
+def test_the_legend_says_what_the_numbers_on_the_map_mean(unit: Unit) -> None:
+    table = service.table(unit, View(COUNTY, "contract_coverage", LATEST))
+
+    def notes(mode: Mode) -> str:
+        address = Address(COUNTY, "contract_coverage", LATEST, show=mode)
+        return " ".join(drawing.config(table, address, "1", 0, Settings())["notes"])
+
+    assert "正数：上报多于核实" in notes(Mode.GAP)
+    assert "核实系数 = 核实数 ÷ 上报数" in notes(Mode.FACTOR)
+    assert "样本中不符的户数" in notes(Mode.LQAS)
+
+
+def test_a_layer_of_the_county_says_why_its_townships_have_nothing(unit: Unit) -> None:
+    paid = "inpatient_compensation"
+    table = service.table(unit, View(COUNTY, paid, LATEST))
+    config = drawing.config(table, Address(COUNTY, paid, LATEST), "1", 0, Settings())
+    assert "由县级及以上填报，更低的各级没有数据" in config["notes"]
