@@ -20,14 +20,14 @@ from folium.template import Template
 from streamlit_folium import st_folium
 
 from dashboard.coverage import registry
-from dashboard.coverage.model import WITHOUT_VALUE, SiteStatus, Source, Status, ViewTable
+from dashboard.coverage.model import WITHOUT_VALUE, SiteStatus, Source, ViewTable
 from dashboard.coverage.modes import Mode
 from dashboard.settings import Settings
 from dashboard.settings import Tiles as TileSource
 from dashboard.ui import escape, format, targetwords
 from dashboard.ui.assets import asset_url
 from dashboard.ui.charts import ACCENT
-from dashboard.ui.looks import look, looks
+from dashboard.ui.looks import look, looks, status_words
 from dashboard.ui.state import Address
 from dashboard.ui.texts import (
     _,
@@ -36,7 +36,6 @@ from dashboard.ui.texts import (
     level_name,
     site_status_name,
     source_name,
-    status_name,
 )
 from dashboard.ui.tiles import Tiles
 from geodata.model import InstitutionKind, Level, Place
@@ -237,9 +236,7 @@ def config(
 
 def _status_words(show: Mode) -> dict[str, str]:
     """The words of the classes without a value, by their codes."""
-    words = {status: status_name(status) for status in WITHOUT_VALUE}
-    if show is Mode.LQAS:
-        words |= {Status.NO_DATA: _("未抽样"), Status.NOT_APPLICABLE: _("样本不足")}
+    words = status_words(show)
     return {str(-1 - at): words[status] for at, status in enumerate(WITHOUT_VALUE)}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from urllib.parse import quote_plus
 
 from markupsafe import Markup
@@ -27,7 +27,7 @@ from loaders.registry import measures
 ROWS_LISTED = 100
 """The worst so many are listed at first; a longer table holds up the map."""
 
-_SWATCHES = {
+SWATCHES = {
     Status.NO_DATA: "no-data",
     Status.NOT_APPLICABLE: "not-applicable",
     Status.SUPPRESSED: "suppressed",
@@ -72,7 +72,9 @@ def disagreement(layer: Layer, cell: Cell) -> str:
     )
 
 
-def _rows(table: ViewTable, address: Address, limit: int | None) -> Iterator[str]:
+def _rows(
+    table: ViewTable, address: Address, limit: int | None, last: Mapping[str, str] | None
+) -> Iterator[str]:
     """The table's rows; written here, for a template takes ten times as long over 300 of them."""
     layer = table.layer
     link = address.links()
@@ -86,7 +88,7 @@ def _rows(table: ViewTable, address: Address, limit: int | None) -> Iterator[str
     ]
     missing = {
         status: f'<span class="dd-swatch {swatch}"></span>{escape.html(status_name(status))}'
-        for status, swatch in _SWATCHES.items()
+        for status, swatch in SWATCHES.items()
     }
     # No column at all where nothing is due.
     column = _has_pace(table)
@@ -98,10 +100,15 @@ def _rows(table: ViewTable, address: Address, limit: int | None) -> Iterator[str
             words = escape.html(standing_name(one))
             pace_cells[one] = f'<td class="dd-pace {one.value}">{words}'
     doubtful, undrawn = escape.html(_("合计不符")), escape.html(_("无边界"))
+    ends = last or {
+        cell.place.id: missing[cell.status]
+        if cell.class_index is None
+        else classes[cell.class_index]
+        for cell in table.cells[:limit]
+    }
     # Numbers with our own units need no escaping; what came from a file does.
     for cell in table.cells[:limit]:
         place_id, name = escape.html(cell.place.id), escape.html(cell.place.name)
-        index = cell.class_index
         flag = (
             f'<abbr class="dd-flag" title="{escape.html(disagreement(layer, cell))}">'
             f"{doubtful}</abbr>"
@@ -126,7 +133,7 @@ def _rows(table: ViewTable, address: Address, limit: int | None) -> Iterator[str
             f"{pace_cells[standing(layer, cell.target, cell.value, table.view.month)]}"
             f"{_lacking(layer, cell) if column else ''}"
             f'<td class="n">{format.number(cell.rank)}</td>'
-            f'<td class="dd-class">{missing[cell.status] if index is None else classes[index]}</td>'
+            f'<td class="dd-class">{ends[cell.place.id]}</td>'
             "</tr>"
         )
 
@@ -152,8 +159,18 @@ def heading(measure_id: str) -> str:
     )
 
 
-def markup(table: ViewTable, address: Address, limit: int | None = None) -> str:
-    """The children of the drawn place as a table whose rows lead to them: the worst ``limit``."""
+def markup(
+    table: ViewTable,
+    address: Address,
+    limit: int | None = None,
+    last: tuple[str, Mapping[str, str]] | None = None,
+) -> str:
+    """The children of the drawn place as a table whose rows lead to them: the worst ``limit``.
+
+    Args:
+        last: heading and cells, by place id, of the last column, where the map's colours say
+            something else than the classes of the values.
+    """
     levels = {cell.place.level for cell in table.cells}
     level = level_name(levels.pop()) if len(levels) == 1 else _("下级单位")
     return blocks.render(
@@ -169,6 +186,7 @@ def markup(table: ViewTable, address: Address, limit: int | None = None) -> str:
         pace=_has_pace(table),
         rule=targetwords.rule(table.layer),
         value=_("数值({unit})").format(unit=unit_name(table.layer.unit)),
-        rows=Markup("\n".join(_rows(table, address, limit))),
+        rows=Markup("\n".join(_rows(table, address, limit, last and last[1]))),
+        last=_("等级") if last is None else last[0],
         empty=_("{place}没有下级单位。请从上方路径返回上级。").format(place=table.place.name),
     )

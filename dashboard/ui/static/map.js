@@ -301,8 +301,11 @@
 
   function valueText(config, p) {
     const space = config.unit === "%" || !config.unit ? "" : " ";
-    const sign = config.signed && p.v > 0 ? "+" : "";
-    return p.v === null ? "" : sign + number(p.v, config.decimals) + space + config.unit;
+    if (p.v === null) return "";
+    /* Rounded first, so that nothing is written as +0.0 or -0.0. */
+    const value = Number(p.v.toFixed(config.decimals)) + 0;
+    const sign = config.signed && value > 0 ? "+" : "";
+    return sign + number(value, config.decimals) + space + config.unit;
   }
 
   /* ---------- the label that follows the pointer ---------- */
