@@ -120,14 +120,16 @@ def _export(address: Address) -> None:
 
 
 def _filters() -> None:
+    keep = state.kept(_GROUP, _ONLY)
     st.selectbox(
         _("分组"),
         [_ALL, *groups()],
         key=_GROUP,
         format_func=lambda group: _("全部") if group == _ALL else group_name(group),
         filter_mode=None,
+        on_change=keep,
     )
-    st.toggle(_("只看未达序时"), key=_ONLY)
+    st.toggle(_("只看未达序时"), key=_ONLY, on_change=keep)
 
 
 def markup(

@@ -29,6 +29,8 @@ from geodata.model import Institution, Level, Place
 _KEY = "address"
 _WRITTEN = "address-written"
 """Session entry: the view a click asked for, until a page has run for it."""
+_KEPT = "kept"
+"""Session entry: what was chosen in widgets of pages that may be left, by key."""
 SEARCH = "search"
 """Key of the search box."""
 
@@ -410,6 +412,19 @@ def left() -> Address | None:
     """The view last shown in this session, None before the first."""
     found: Address | None = st.session_state.get(_KEY)
     return found
+
+
+def kept(*keys: str) -> Callable[[], None]:
+    """Bring back what was chosen in some of a page's widgets before the page was left.
+
+    Streamlit forgets a widget's value once another page is shown. To be called before the widgets;
+    each of them is given the answer as its ``on_change``.
+    """
+    left_as: dict[str, Any] = st.session_state.setdefault(_KEPT, {})
+    for key in keys:
+        if key in left_as and key not in st.session_state:
+            st.session_state[key] = left_as[key]
+    return lambda: left_as.update({key: st.session_state.get(key) for key in keys})
 
 
 def go(**changes: Any) -> None:

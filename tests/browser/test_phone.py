@@ -68,3 +68,18 @@ def test_the_sidebar_folds_once_something_was_chosen_in_it(open_screen: OpenScre
     unfold.click()
     screen.page.reload()
     expect(sidebar).to_have_attribute("data-collapsed", "true")
+
+
+@pytest.mark.parametrize("width", [1366, 1280, 1024, 820])
+def test_nothing_runs_out_of_a_narrow_window(open_screen: OpenScreen, width: int) -> None:
+    screen = open_screen(f"/?place={TOWN}", width=width, height=768)
+    screen.settle()
+    scrolled, seen = screen.page.get_by_test_id("stMain").evaluate(
+        "main => [main.scrollWidth, main.clientWidth]"
+    )
+    assert scrolled == seen
+    over = screen.page.evaluate(
+        "[...document.querySelectorAll('.dd-tile')].filter(t => t.scrollWidth > t.clientWidth + 1)"
+        ".map(t => t.textContent)"
+    )
+    assert over == []
