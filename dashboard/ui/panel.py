@@ -214,7 +214,7 @@ def _layer_row(
 ) -> dict[str, Any]:
     missing = cell.shortfall(layer)
     rank = ""
-    if cell.rank is not None and profile.siblings > 1 and cell.ranked > 1:
+    if not layer.is_count and cell.rank is not None and profile.siblings > 1 and cell.ranked > 1:
         rank = _("第 {rank} 名 / {ranked}").format(rank=cell.rank, ranked=cell.ranked)
     return {
         "href": address.href(layer=layer.id),

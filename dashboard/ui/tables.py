@@ -178,7 +178,7 @@ def markup(
         title=_("{place}各{level}：{layer}").format(
             place=table.place.name, level=level, layer=layer_title(table.layer)
         ),
-        subtitle=_("{count} 个单位，由差到好").format(count=format.number(len(table.cells))),
+        subtitle=targetwords.worst_first(table.layer, len(table.cells)),
         help=layer_help(table.layer),
         counts=[]
         if table.layer.is_count

@@ -25,6 +25,26 @@ def by_when(layer: Layer, target: Target, month: str) -> str:
     return _("目标 {target}").format(target=amount(layer, target))
 
 
+def best_first(layer: Layer) -> str:
+    """How a ranking is ordered: a mere count is more or less, for places differ in size."""
+    if not layer.is_count:
+        return _("由好到差，数值相同的名次并列")
+    if layer.direction is Direction.HIGHER:
+        return _("由多到少，数值相同的名次并列")
+    return _("由少到多，数值相同的名次并列")
+
+
+def worst_first(layer: Layer, count: int) -> str:
+    """How many places a table lists, and in what order: ``best_first`` turned round."""
+    if not layer.is_count:
+        words = _("{count} 个单位，由差到好")
+    elif layer.direction is Direction.HIGHER:
+        words = _("{count} 个单位，由少到多")
+    else:
+        words = _("{count} 个单位，由多到少")
+    return words.format(count=format.number(count))
+
+
 def lacking(layer: Layer, cell: Cell) -> str:
     """How much is short of the target: ``还差 12 人``; nothing where it is met or not known."""
     missing = cell.shortfall(layer)

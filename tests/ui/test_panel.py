@@ -134,3 +134,13 @@ def test_an_institution_without_coordinates_says_so(unit: Unit) -> None:
     shown = service.profile(unit, village, LATEST)
     text = words(panel.markup(shown, site, shown.place, ADDRESS.moved(place=village)))
     assert "无坐标，图上不显示" in text
+
+
+def test_a_mere_count_is_more_or_less_never_better_or_worse(unit: Unit) -> None:
+    persons = registry.layer("registered_persons_count")
+    told = words(tables.markup(service.table(unit, View(COUNTY, persons.id, LATEST)), ADDRESS))
+    assert "由少到多" in told and "由差到好" not in told
+    town = service.profile(unit, "131025101000", LATEST, persons.group)
+    rows = panel.indicators_markup(town, ADDRESS).split("<tr")
+    assert any("名 /" in row for row in rows)
+    assert not any("名 /" in row for row in rows if persons.title in row)

@@ -324,7 +324,7 @@
       lines.push([`${above[0]} ${number(p.a, above[1])} / ${below[0]} ${number(p.b, below[1])}`,
         "note"]);
     }
-    if (p.r) lines.push([config.rank.replace("{rank}", p.r), "note"]);
+    if (p.r && config.counts) lines.push([config.rank.replace("{rank}", p.r), "note"]);
     if (month === config.month && p.id in state.doubts) {
       lines.push([config.doubtWords.replace("{count}", state.doubts[p.id]), "doubt"]);
     }
