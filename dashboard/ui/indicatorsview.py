@@ -171,7 +171,7 @@ def markup(
         summary=_("{off} 项未达序时，共 {count} 项有数据").format(
             off=off, count=len(wanted) - len(silent)
         ),
-        silent=_("另有 {count} 项本月无数据：{titles}").format(
+        silent=_("另有 {count} 项本月无数据或不显示到本级：{titles}").format(
             count=len(silent), titles=_("、").join(silent)
         )
         if silent

@@ -43,7 +43,7 @@ def test_every_layer_with_figures_is_a_row_and_the_rest_are_counted(
     assert markup.count('<th scope="row">') == len(shown) > 50
     text = words(markup)
     assert all(one.layer.title in text for one in shown)
-    assert re.search(r"另有 \d+ 项本月无数据", text)
+    assert re.search(r"另有 \d+ 项本月无数据或不显示到本级", text)
 
 
 def test_what_is_late_comes_first_in_its_group(shown: list[Indicator]) -> None:
@@ -88,7 +88,7 @@ def test_it_says_how_many_are_short_and_what_has_no_figures(shown: list[Indicato
     assert missing is not None
     text = words(indicatorsview.markup([contract], ADDRESS, "签约履约"))
     assert f"还差 {missing:,.0f} 人" in text
-    assert "项本月无数据：" in text and "签约团队" in text
+    assert "项本月无数据或不显示到本级：" in text and "签约团队" in text
 
 
 def test_a_protected_layer_has_no_line_of_months(shown: list[Indicator]) -> None:
