@@ -9,6 +9,7 @@ from math import ceil
 from dashboard.coverage import forecast, pace
 from dashboard.coverage.forecast import YearEnd
 from dashboard.coverage.model import Direction, Layer, TrendPoint
+from dashboard.coverage.pace import Standing
 from dashboard.ui import format
 from dashboard.ui.tables import measure_unit
 from dashboard.ui.texts import _, unit_name
@@ -67,16 +68,19 @@ def sentence(layer: Layer, end: YearEnd) -> Sentence:
     return Sentence(_("，").join(said) + _("。"), tone)
 
 
-def since(layer: Layer, points: Sequence[TrendPoint], month: str) -> str:
-    """From which month a place has been off pace without a break; nothing where it is not."""
+def since(layer: Layer, points: Sequence[TrendPoint], month: str) -> Sentence | None:
+    """From which month a place has been off pace without a break; None where it is not."""
     first = pace.off_pace_since(layer, points, month)
     if first is None:
-        return ""
+        return None
+    words = _("{month}起一直未达序时。")
     if first == month:
-        return _("本月起未达序时。")
-    if first == next(point.month for point in points if point.value is not None):
-        return _("有数据以来（{month}起）一直未达序时。").format(month=format.month(first))
-    return _("{month}起一直未达序时。").format(month=format.month(first))
+        words = _("本月起未达序时。")
+    elif first == next(point.month for point in points if point.value is not None):
+        words = _("有数据以来（{month}起）一直未达序时。")
+    now = next(point for point in points if point.month == month)
+    late = pace.standing(layer, now.target, now.value, month) is Standing.LATE
+    return Sentence(words.format(month=format.month(first)), "bad" if late else "warn")
 
 
 def _why(layer: Layer, end: YearEnd) -> str:
