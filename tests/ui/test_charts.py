@@ -78,9 +78,9 @@ def test_it_says_since_when_the_place_has_been_off_pace() -> None:
     always = charts.markup(CONTRACT, points([80.0, 81.0]), "2024-02")
     assert "有数据以来（2024年1月起）一直未达序时。" in always
     # As red, or as amber, as the pace itself.
-    assert '"dd-told bad">有数据' in always
+    assert '"dd-since bad">有数据' in always
     near = charts.markup(CONTRACT, points([95.0]), "2024-01")
-    assert '"dd-told warn">本月起未达序时' in near
+    assert '"dd-since warn">本月起未达序时' in near
 
 
 def test_nothing_to_draw() -> None:
