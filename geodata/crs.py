@@ -281,7 +281,8 @@ def _read(text: str) -> pyproj.CRS:
         raise DudaoError(
             "CRS_UNKNOWN",
             f"无法识别坐标系“{shown}”。",
-            "请用 --crs 指明，例如 EPSG:4490（CGCS2000）、EPSG:4326（WGS84）、gcj02 或 bd09。",
+            "请选定坐标系（命令行用 --crs），例如 EPSG:4490（CGCS2000）、EPSG:4326（WGS84）、"
+            "gcj02 或 bd09。",
         ) from error
 
 
@@ -331,6 +332,7 @@ def to_wgs84(geometries: Any, crs: CoordinateSystem) -> Geometries:
             "CRS_DOES_NOT_FIT",
             f"坐标与坐标系“{crs.name}”不符：{counted} 个坐标点中有 {misfit} 个"
             "换算后不在经纬度范围内。",
-            "请核对文件的坐标系（经纬度是否颠倒、投影带号是否正确），用 --crs 指明后重新导入。",
+            "请核对文件的坐标系（经纬度是否颠倒、投影带号是否正确），"
+            "选定坐标系（命令行用 --crs）后重新导入。",
         )
     return moved

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from dashboard.coverage.model import Direction, Layer, Pace, Target
+from dashboard.coverage.model import Direction, Layer, Pace, Target, TrendPoint
 
 YEAR = 12
 NEARLY = 0.9
@@ -66,3 +67,25 @@ def standing(
     if layer.pace is Pace.PROGRESS and int(month[5:]) == YEAR:
         return Standing.LATE
     return Standing.BEHIND if value >= wanted.pace * NEARLY - _SAME else Standing.LATE
+
+
+def off_pace_since(layer: Layer, points: Sequence[TrendPoint], month: str) -> str | None:
+    """The month from which a place has been off pace without a break up to ``month``.
+
+    A month without a value neither begins nor ends it. None where the place is on pace, or where
+    nobody can tell.
+
+    Args:
+        points: the months of one place, ascending.
+    """
+    since = None
+    for point in reversed([one for one in points if one.month <= month]):
+        found = standing(layer, point.target, point.value, point.month)
+        if found is Standing.AHEAD:
+            break
+        if found is None:
+            if point.month == month or point.value is not None:
+                break
+            continue
+        since = point.month
+    return since

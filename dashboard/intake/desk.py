@@ -498,7 +498,8 @@ def _offers(entry: CheckedFile, stored: Known) -> tuple[Offer, ...]:
     }
     above = list(dict.fromkeys(place_id for path in paths.values() for place_id in path))
     known = places.names_of(np.array(above, dtype=object))
-    names = {up: own[-1] if own else up for up, own in zip(above, known, strict=True)}
+    # A place above that the clerk does not see has no name here, and is left out.
+    names = {up: own[-1] for up, own in zip(above, known, strict=True) if own}
     return tuple(
         Offer(
             name=each.name,
@@ -506,7 +507,12 @@ def _offers(entry: CheckedFile, stored: Known) -> tuple[Offer, ...]:
             sheet=each.sheet,
             row=each.row,
             candidates=tuple(
-                Candidate(place_id, name, tuple(names[up] for up in paths.get(place_id, ())), score)
+                Candidate(
+                    place_id,
+                    name,
+                    tuple(names[up] for up in paths.get(place_id, ()) if up in names),
+                    score,
+                )
                 for place_id, name, score in each.candidates
             ),
         )

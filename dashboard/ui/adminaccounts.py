@@ -111,11 +111,11 @@ def _table(editable: bool) -> None:
         disabled=[name for name in ("login", TITLE, "grants", STATE, "last")
                   if not editable or name not in adminedits.EDITABLE],
         column_config={
-            "login": st.column_config.TextColumn(_("账号"), width=140, pinned=True),
+            "login": st.column_config.TextColumn(_("账号"), width=175, pinned=True),
             TITLE: st.column_config.TextColumn(
-                _("姓名职务"), max_chars=100, required=True, width=190
+                _("姓名职务"), max_chars=100, required=True, width=165
             ),
-            "grants": st.column_config.TextColumn(_("角色和地区"), width=240),
+            "grants": st.column_config.TextColumn(_("角色和地区"), width=210),
             STATE: st.column_config.SelectboxColumn(
                 _("状态"),
                 options=[state.value for state in State],
@@ -287,7 +287,9 @@ def _do(step: str, account: Account) -> None:
 
 
 def _new() -> None:
-    with st.expander(_("新建账号"), icon=":material/person_add:"):
+    # What was typed and refused stays in sight.
+    begun = any(st.session_state.get(f"{_ADD}-{name}") for name in ("login", "title"))
+    with st.expander(_("新建账号"), expanded=begun, icon=":material/person_add:"):
         left, right = st.columns(2)
         with left:
             st.text_input(_("账号"), key=f"{_ADD}-login", max_chars=64, autocomplete="off")

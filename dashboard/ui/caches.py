@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from threading import Lock
 from typing import TypeVar, cast
 
-from dashboard.coverage import drawing, registry, service, targets
+from dashboard.coverage import drawing, modes, registry, service, targets
 from dashboard.coverage.drawing import Outlines
 from dashboard.coverage.forecast import YearEnd
 from dashboard.coverage.funnel import Funnel
@@ -29,7 +29,7 @@ from dashboard.coverage.model import (
     ViewTable,
     previous_month,
 )
-from dashboard.coverage.modes import SAMPLED, Mode
+from dashboard.coverage.modes import SAMPLED, Mode, Sample, Shade
 from dashboard.coverage.plausibility import Flag
 from dashboard.coverage.ranking import Ranked
 from dashboard.coverage.service import Scene
@@ -288,15 +288,32 @@ def layer_answer(
                 _drawn_outlines(unit, view, computed),
                 mode,
                 _other(unit, view, computed, mode, other),
-                drawing.samples(
-                    scene(unit, view.place_id, view.month, computed, view.source),
-                    registry.layer(view.layer_id),
-                )
-                if mode in SAMPLED
-                else None,
+                _samples(unit, view, computed, mode),
             )
         ),
     )
+
+
+def shades(
+    unit: Unit, view: View, computed: str, mode: Mode, against: str | None
+) -> dict[str, Shade]:
+    """What the map says of each child of a view, by place id; as in ``layer_answer``."""
+    if mode is Mode.GAP:
+        view = replace(view, source=Source.REPORTED)
+    shown = table(unit, view, computed)
+    then = None if against is None else (against, version(unit, against))
+    other = _other(unit, view, computed, mode, then)
+    others = {} if other is None else {cell.place.id: cell for cell in other.cells}
+    found = modes.shades(shown, mode, others, _samples(unit, view, computed, mode))
+    return {cell.place.id: one for cell, one in zip(shown.cells, found, strict=True)}
+
+
+def _samples(unit: Unit, view: View, computed: str, mode: Mode) -> dict[str, Sample] | None:
+    """The field samples that a mode is told of, else None."""
+    if mode not in SAMPLED:
+        return None
+    seen = scene(unit, view.place_id, view.month, computed, view.source)
+    return drawing.samples(seen, registry.layer(view.layer_id))
 
 
 def _other(

@@ -40,6 +40,7 @@ class Mark:
     x: float
     y: float
     words: str
+    month: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +136,7 @@ def trend(layer: Layer, points: Sequence[TrendPoint], end: YearEnd | None = None
             silent.append(Mark(x(index), HEIGHT - BOTTOM, words))
             lines.append([])
         else:
-            lines[-1].append(Mark(x(index), y(point.value), words))
+            lines[-1].append(Mark(x(index), y(point.value), words, point.month))
     # The dashed line and its band begin where the values end.
     first = next(iter(told), "")
     begin = [
@@ -243,19 +244,32 @@ def spark(values: Sequence[float | None]) -> tuple[str, ...]:
     return tuple(" ".join(run) for run in runs if run)
 
 
-def markup(layer: Layer, points: Sequence[TrendPoint], end: YearEnd | None = None) -> str:
+def _around(points: Sequence[TrendPoint], month: str) -> Sequence[TrendPoint]:
+    """The months, without the later ones where the month in view is too long ago to be shown."""
+    if any(point.month == month for point in points[-MONTHS_SHOWN:]):
+        return points
+    return [point for point in points if point.month <= month] or points
+
+
+def markup(
+    layer: Layer, points: Sequence[TrendPoint], month: str, end: YearEnd | None = None
+) -> str:
     """The drawing with its heading, the line that says the month pointed at, and the forecast.
 
     Args:
+        month: the month in view, said until another is pointed at.
         end: the forecast, where the layer can have one.
     """
-    drawn = trend(layer, points, end)
+    drawn = trend(layer, _around(points, month), end)
+    now = next((point for point in points if point.month == month), None)
     told = end if drawn is not None and end is not None and end.target is not None else None
     return blocks.render(
         "trend.html",
         title=layer_title(layer),
         trend=drawn,
-        readout=_words(layer, points[-1]) if points else "",
+        readout="" if now is None else _words(layer, now),
+        now=month,
+        since=outlook.since(layer, points, month),
         width=WIDTH,
         height=HEIGHT,
         left=LEFT,

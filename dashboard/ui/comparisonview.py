@@ -29,6 +29,7 @@ from dashboard.ui import (
     session,
     state,
     tables,
+    targetwords,
     tomap,
 )
 from dashboard.ui.state import Address, Part
@@ -335,7 +336,7 @@ def ranking_markup(
     subtitle = _("{counted} 个排名，{rest} 个不排名").format(
         counted=format.number(counted), rest=format.number(len(every) - counted)
     )
-    way = _("按 95% 区间较差的一端，名次并列") if by_interval else _("由好到差，数值相同的名次并列")
+    way = _("按 95% 区间较差的一端，名次并列") if by_interval else targetwords.best_first(layer)
     return blocks.render(
         "comparison_rank.html",
         title=_("排名"),

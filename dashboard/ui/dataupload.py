@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from functools import partial
@@ -13,7 +13,7 @@ import streamlit as st
 from dashboard.access import Actor
 from dashboard.coverage import registry as layers
 from dashboard.intake import desk
-from dashboard.intake.model import Checked, Name, Offer, Order, Outcome, Upload
+from dashboard.intake.model import Candidate, Checked, Name, Offer, Order, Outcome, Upload
 from dashboard.store import Store
 from dashboard.store.commit import LOADING
 from dashboard.ui import (
@@ -55,9 +55,16 @@ class UploadView:
     """One upload of the actor's, and the others in hand beside it."""
 
     def __init__(
-        self, store: Store, actor: Actor, upload: Upload, others: Sequence[Upload]
+        self,
+        store: Store,
+        actor: Actor,
+        upload: Upload,
+        others: Sequence[Upload],
+        undone: Container[int] = (),
     ) -> None:
+        """``undone`` holds the numbers of the loads that were taken back."""
         self.store, self.actor, self.upload, self.others = store, actor, upload, others
+        self.undone = undone
 
     def show(self) -> None:
         """Everything about the upload, as far as it has come."""
@@ -141,7 +148,11 @@ class UploadView:
                 "data_counts.html",
                 tiles=(
                     (_("读取的行"), format.number(report.rows_read), ""),
-                    (_("可以导入"), format.number(report.rows_valid), "good"),
+                    (
+                        _("可以导入"),
+                        format.number(report.rows_valid),
+                        "good" if report.rows_valid else "",
+                    ),
                     (
                         _("不能导入"),
                         format.number(report.rows_rejected),
@@ -414,9 +425,7 @@ class UploadView:
                 list(options),
                 key=key,
                 filter_mode=None,
-                format_func=lambda place_id: (
-                    f"{options[place_id].name}（{' › '.join(options[place_id].where)}，{place_id}）"
-                ),
+                format_func=lambda place_id: _candidate(options[place_id]),
                 label_visibility="collapsed",
             )
             st.button(
@@ -485,10 +494,14 @@ class UploadView:
 
     def _done(self, outcome: Outcome) -> None:
         """What came of it, in plain words, and the next step."""
+        taken_back = outcome.batch is not None and outcome.batch in self.undone
         st.html(
             blocks.render(
                 "data_done.html",
-                words=_done_words(outcome),
+                words=_("第 {batch} 批已撤销，这个文件的数据不再计入。").format(batch=outcome.batch)
+                if taken_back
+                else _done_words(outcome),
+                tone="warn" if outcome.rejected or taken_back else "",
                 reasons=[
                     (datawords.issue_title(code), format.number(count))
                     for code, severity, count in outcome.reasons
@@ -504,7 +517,7 @@ class UploadView:
             links = [(_("下载不能导入的行（Excel，逐格注明原因）"), address)]
             st.html(blocks.render("data_downloads.html", links=links))
         with st.container(key="done-buttons", horizontal=True, gap="small"):
-            if outcome.batch is not None:
+            if outcome.batch is not None and not taken_back:
                 map_link(outcome.months, "done-map")
             st.button(
                 _("完成，继续导入下一个"),
@@ -613,6 +626,11 @@ def _done_words(outcome: Outcome) -> str:
     if outcome.rejected:
         words += _("；{count} 行没有导入").format(count=format.number(outcome.rejected))
     return words + _("。")
+
+
+def _candidate(one: Candidate) -> str:
+    """A place that may be meant, with the places above it, for names repeat."""
+    return f"{one.name}（{'，'.join(filter(None, (' › '.join(one.where), one.id)))}）"
 
 
 def _recent_months() -> list[str]:

@@ -121,7 +121,8 @@ class DataView:
                 selected=self.chosen.id,
                 follow=follow,
             )
-        UploadView(self.store, self.actor, self.chosen, self.uploads).show()
+        undone = {one.id for one in self.batches if one.state is BatchState.UNDONE}
+        UploadView(self.store, self.actor, self.chosen, self.uploads, undone).show()
 
     def history(self) -> None:
         """Every load: who, when, what, how many, and the way back."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from math import ceil
 from typing import Any
 
@@ -19,9 +20,11 @@ from dashboard.coverage.explain import (
     Words,
 )
 from dashboard.coverage.model import Cell, Layer, Source, Status
+from dashboard.store.model import month_end
+from dashboard.store.unit import Unit
 from dashboard.ui import blocks, caches, datawords, format, frame, paging, session, state, texts
 from dashboard.ui.state import Address
-from dashboard.ui.tables import measure_title, measure_unit
+from dashboard.ui.tables import heading, measure_title
 from dashboard.ui.texts import (
     _,
     language,
@@ -29,8 +32,8 @@ from dashboard.ui.texts import (
     level_name,
     source_name,
     status_name,
-    unit_name,
 )
+from geodata.model import Place
 
 ROWS_A_PAGE = 50
 LISTED = 30
@@ -62,7 +65,9 @@ def _body(address: Address, place_id: str) -> None:
         found = service.explain(unit, view, service.QUICK_PLACES)
         blocks.show("explain", markup(found))
         at = paging.number(_PAGE, ceil(found.rows_total / ROWS_A_PAGE))
-        blocks.show("explain-rows", rows_markup(found, address, at))
+        rows = found.rows[at * ROWS_A_PAGE : (at + 1) * ROWS_A_PAGE]
+        ways = _ways(unit, found.cell.place, [row.cell.place for row in rows], address.month)
+        blocks.show("explain-rows", rows_markup(found, address, at, ways))
         paging.show(_PAGE, ceil(found.rows_total / ROWS_A_PAGE))
 
 
@@ -119,8 +124,7 @@ def _terms(found: Explanation) -> list[dict[str, str]]:
     return [
         {
             "amount": format.amount(measure, amount),
-            "title": measure_title(measure),
-            "unit": unit_name(measure_unit(measure)),
+            "title": heading(measure),
         }
         for measure, amount in both[: 1 if layer.is_count else 2]
     ]
@@ -201,11 +205,7 @@ def _notes(found: Explanation) -> list[str]:
             )
         )
     if found.method is not Method.NONE and found.absent_total:
-        notes.append(
-            _("{count} 个单位缺分子或分母，两个数都未计入。").format(
-                count=format.number(found.absent_total)
-            )
-        )
+        notes.append(_absent(found))
     if found.differing_total:
         notes.append(
             _("{count} 处本级填报与下级合计不一致，按下级合计。").format(
@@ -228,6 +228,19 @@ def _notes(found: Explanation) -> list[str]:
         lowest = level_name(found.layer.lowest_level)
         notes.append(_("涉及少数患者，这个图层只显示到{level}级。").format(level=lowest))
     return notes
+
+
+def _absent(found: Explanation) -> str:
+    """How many are in neither sum, with the places of the base level that the tile counts."""
+    count = format.number(found.absent_total)
+    silent = found.cell.expected - found.cell.reporting
+    if silent <= found.absent_total:
+        return _("{count} 个单位缺分子或分母，两个数都未计入。").format(count=count)
+    return _("{count} 个单位（共 {silent} 个{level}）缺分子或分母，两个数都未计入。").format(
+        count=count,
+        silent=format.number(silent),
+        level=level_name(found.layer.base_level),
+    )
 
 
 def _rules(found: Explanation) -> list[dict[str, str]]:
@@ -311,11 +324,25 @@ def _fraction(layer: Layer, numerator: float | None, denominator: float | None) 
     return format.fraction(layer, numerator, denominator)
 
 
-def rows_markup(found: Explanation, address: Address, page: int) -> str:
+def _ways(unit: Unit, top: Place, places: Sequence[Place], month: str) -> dict[str, str]:
+    """The names of the places between one and each of some below it, by id: names repeat."""
+    paths = {place.id: place.path.split("/")[top.path.count("/") : -2] for place in places}
+    between = unit.places({step for steps in paths.values() for step in steps}, month_end(month))
+    names = {one.id: one.name for one in between}
+    return {
+        place_id: " ".join(names[step] for step in steps if step in names)
+        for place_id, steps in paths.items()
+    }
+
+
+def rows_markup(
+    found: Explanation, address: Address, page: int, ways: Mapping[str, str] | None = None
+) -> str:
     """The places the value stands on, one page of them; nothing where there are none.
 
     Args:
         page: from 0.
+        ways: by id, the names of the places between.
     """
     layer = found.layer
     rows = found.rows[page * ROWS_A_PAGE : (page + 1) * ROWS_A_PAGE]
@@ -324,12 +351,12 @@ def rows_markup(found: Explanation, address: Address, page: int) -> str:
         "explain_rows.html",
         title=_rows_title(found),
         total=_("共 {count} 个，由差到好").format(count=format.number(found.rows_total)),
-        counts=[f"{measure_title(one)}({unit_name(measure_unit(one))})" for one in counts],
+        counts=[heading(one) for one in counts],
         value="" if layer.is_count else layer_title(layer),
         records=found.sample is None and any(row.counted for row in found.rows),
         sample=found.sample is not None,
         batches=found.loads is not None,
-        rows=[_row(layer, row, address) for row in rows],
+        rows=[_row(layer, row, address, (ways or {}).get(row.cell.place.id, "")) for row in rows],
     )
 
 
@@ -339,11 +366,12 @@ def _rows_title(found: Explanation) -> str:
     return _("抽样复核的单位") if found.sample is not None else _("逐个单位")
 
 
-def _row(layer: Layer, row: Row, address: Address) -> dict[str, Any]:
+def _row(layer: Layer, row: Row, address: Address, way: str) -> dict[str, Any]:
     cell = row.cell
     sample = row.sample
     return {
         "name": cell.place.name,
+        "way": way,
         "href": address.href(place=cell.place.id),
         "counts": [format.amount(layer.numerator, cell.numerator)]
         if layer.is_count

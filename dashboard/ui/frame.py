@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from base64 import b64encode
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import cache, partial
 
 import streamlit as st
@@ -20,6 +20,9 @@ from dashboard.ui.texts import LANGUAGES, _, role_title
 from geodata.errors import DudaoError
 
 _log = logging.getLogger(__name__)
+
+HERE = "page-here"
+"""Key of the box around the link of the page shown."""
 
 
 @cache
@@ -53,13 +56,15 @@ def sidebar_head(here: str, actor: Actor) -> None:
         with st.container(key="pages"):
             for page in found:
                 name = page.url_path or "map"
-                st.page_link(
-                    page,
-                    icon=f":material/{screens.SCREENS[name].icon}:",
-                    query_params=_view_of(name),
-                    disabled=name == here,
-                    width="stretch",
-                )
+                # Disabled is every link while the server is away: that alone does not mark a page.
+                with st.container(key=HERE) if name == here else nullcontext():
+                    st.page_link(
+                        page,
+                        icon=f":material/{screens.SCREENS[name].icon}:",
+                        query_params=_view_of(name),
+                        disabled=name == here,
+                        width="stretch",
+                    )
 
 
 def _view_of(name: str) -> dict[str, str]:

@@ -25,6 +25,7 @@ from dashboard.ui import (
     format,
     frame,
     screens,
+    search,
     session,
     state,
     targetwords,
@@ -39,6 +40,7 @@ _GO = "indicators-go"
 """Session entry: the link that was clicked, until the map opens or the place is shown."""
 _GROUP, _ONLY = "indicators-group", "indicators-only"
 _ALL = "all"
+_SAME = 1e-9
 
 
 def show() -> None:
@@ -73,14 +75,17 @@ def _page(unit: Unit, address: Address) -> None:
     profile = caches.profile(
         unit, address.place, address.month, registry.layers()[address.layer].group, version
     )
-    blocks.show(
-        "crumbs",
-        blocks.render(
-            "breadcrumb.html",
-            ancestors=[(above, address.href(place=above.id)) for above in profile.ancestors],
-            here=profile.place.name,
-        ),
-    )
+    with st.container(key="top", horizontal=True, vertical_alignment="center", wrap=False):
+        blocks.show(
+            "crumbs",
+            blocks.render(
+                "breadcrumb.html",
+                ancestors=[(above, address.href(place=above.id)) for above in profile.ancestors],
+                here=profile.place.name,
+            ),
+        )
+        with st.container(key="searchbox", width=340):
+            search.show(unit, address)
     chosen = st.session_state.get(_GROUP, _ALL)
     only = bool(st.session_state.get(_ONLY))
     key = ("indicators-page", address, caches.history(unit), language(), chosen, only)
@@ -115,14 +120,16 @@ def _export(address: Address) -> None:
 
 
 def _filters() -> None:
+    keep = state.kept(_GROUP, _ONLY)
     st.selectbox(
         _("分组"),
         [_ALL, *groups()],
         key=_GROUP,
         format_func=lambda group: _("全部") if group == _ALL else group_name(group),
         filter_mode=None,
+        on_change=keep,
     )
-    st.toggle(_("只看未达序时"), key=_ONLY)
+    st.toggle(_("只看未达序时"), key=_ONLY, on_change=keep)
 
 
 def markup(
@@ -147,7 +154,7 @@ def markup(
         if rows:
             sections.append({"name": group_name(group), "rows": rows})
     wanted = [one for one in registry.layers().values() if chosen in (_ALL, one.group)]
-    silent = sum(one.id not in known for one in wanted)
+    silent = [layer_title(one) for one in wanted if one.id not in known]
     off = sum(
         _standing(one, address.month) in (Standing.LATE, Standing.BEHIND)
         for one in shown
@@ -162,9 +169,13 @@ def markup(
         "indicators_page.html",
         title=_("{month}各项指标").format(month=format.month(address.month)),
         summary=_("{off} 项未达序时，共 {count} 项有数据").format(
-            off=off, count=len(wanted) - silent
+            off=off, count=len(wanted) - len(silent)
         ),
-        silent=_("另有 {count} 项本月无数据").format(count=silent) if silent else "",
+        silent=_("另有 {count} 项本月无数据或不显示到本级：{titles}").format(
+            count=len(silent), titles=_("、").join(silent)
+        )
+        if silent
+        else "",
         rule=targetwords.general_rule(due),
         sections=sections,
         empty=_("没有符合条件的指标。"),
@@ -198,12 +209,13 @@ def _row(one: Indicator, address: Address) -> dict[str, Any]:
         else format.fraction(layer, cell.numerator, cell.denominator),
         "target": "" if cell.target is None else targetwords.amount(layer, cell.target),
         "whose": targetwords.whose(cell),
+        "short": targetwords.lacking(layer, cell),
         "standing": "" if found is None else standing_name(found),
         "tone": "" if found is None else found.value,
         "order": len(STANDINGS) if found is None else STANDINGS.index(found),
         "bar": None if wanted is None or cell.value is None else _bar(one, wanted),
         "spark": charts.spark(one.trend),
-        "worst": None if one.worst is None else _worst(one, address),
+        "worst": _worst(one, address),
     }
 
 
@@ -216,8 +228,15 @@ def _bar(one: Indicator, wanted: pace.Due) -> dict[str, float]:
     return {"value": round(100 * value / full, 1), "pace": round(100 * wanted.pace / full, 1)}
 
 
-def _worst(one: Indicator, address: Address) -> dict[str, str]:
-    assert one.worst is not None
+def _worst(one: Indicator, address: Address) -> dict[str, str] | None:
+    """The worst place below; none where all that may be shown do better than the whole, for then
+    a worse one is among those that are left out."""
+    whole = one.cell.value
+    if one.worst is None or one.worst.value is None or whole is None:
+        return None
+    above = one.worst.value - whole
+    if (above if one.layer.direction is Direction.HIGHER else -above) > _SAME:
+        return None
     return {
         "name": one.worst.place.name,
         "value": format.value(one.layer, one.worst.value),

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 from dashboard.coverage import modes, registry
-from dashboard.coverage.model import Layer
-from dashboard.coverage.modes import Mode
+from dashboard.coverage.model import WITHOUT_VALUE, Layer, Status
+from dashboard.coverage.modes import Mode, Shade
 from dashboard.coverage.pace import STANDINGS
-from dashboard.ui import format
-from dashboard.ui.tables import measure_title
+from dashboard.ui import escape, format
+from dashboard.ui.tables import SWATCHES, measure_title
 from dashboard.ui.texts import (
     _,
     group_name,
@@ -21,6 +22,7 @@ from dashboard.ui.texts import (
     layer_title,
     mode_name,
     standing_name,
+    status_name,
     unit_name,
     use,
 )
@@ -90,6 +92,47 @@ def _counts(layer: Layer, mode: Mode) -> list[tuple[str, int]] | None:
         (measure_title(measure), format.measure_decimals(measure))
         for measure in (layer.numerator, layer.denominator)
     ]
+
+
+def status_words(mode: Mode) -> dict[Status, str]:
+    """The words of the classes without a value."""
+    words = {status: status_name(status) for status in WITHOUT_VALUE}
+    if mode is Mode.LQAS:
+        words |= {Status.NO_DATA: _("未抽样"), Status.NOT_APPLICABLE: _("样本不足")}
+    return words
+
+
+def column(layer: Layer, mode: Mode, shades: Mapping[str, Shade]) -> tuple[str, dict[str, str]]:
+    """What the map says in a mode as a column of the table: its heading, cells by place id.
+
+    A cell is markup: the colour, the number shown, and the class where it has a name.
+    """
+    drawn, missing = look(layer, mode), status_words(mode)
+    # In order of the numbers a class stands for, and the limits need no repeating.
+    named = mode in (Mode.PACE, *modes.SAMPLED)
+
+    def cell(shade: Shade) -> str:
+        if shade.class_index is None or shade.value is None:
+            swatch = SWATCHES[shade.status]
+            return f'<span class="dd-swatch {swatch}"></span>{escape.html(missing[shade.status])}'
+        # Rounded first, so that nothing is written as +0.0 or -0.0.
+        value = round(shade.value, drawn["decimals"]) + 0.0
+        sign = "+" if drawn["signed"] and value > 0 else ""
+        number = f"{sign}{format.number(value, drawn['decimals'])}"
+        words = [drawn["classes"][shade.class_index]] if named else []
+        if mode is Mode.LQAS:
+            words.append(_("不符 {count} 户").format(count=number))
+        elif mode is not Mode.PACE:
+            words.insert(0, number)
+        return (
+            f'<span class="dd-swatch" style="background:{drawn["colours"][shade.class_index]}">'
+            f"</span>{escape.html(' · '.join(words))}"
+        )
+
+    heading = mode_name(mode)
+    if drawn["signed"]:
+        heading = _("{title}({unit})").format(title=heading, unit=drawn["unit"])
+    return heading, {place_id: cell(shade) for place_id, shade in shades.items()}
 
 
 def class_words(layer: Layer, mode: Mode) -> list[str]:

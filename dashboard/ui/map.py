@@ -20,22 +20,22 @@ from folium.template import Template
 from streamlit_folium import st_folium
 
 from dashboard.coverage import registry
-from dashboard.coverage.model import WITHOUT_VALUE, SiteStatus, Source, Status, ViewTable
+from dashboard.coverage.model import WITHOUT_VALUE, SiteStatus, Source, ViewTable
 from dashboard.coverage.modes import Mode
 from dashboard.settings import Settings
 from dashboard.settings import Tiles as TileSource
 from dashboard.ui import escape, format, targetwords
 from dashboard.ui.assets import asset_url
 from dashboard.ui.charts import ACCENT
-from dashboard.ui.looks import look, looks
+from dashboard.ui.looks import look, looks, status_words
 from dashboard.ui.state import Address
 from dashboard.ui.texts import (
     _,
     kind_name,
     language,
+    level_name,
     site_status_name,
     source_name,
-    status_name,
 )
 from dashboard.ui.tiles import Tiles
 from geodata.model import InstitutionKind, Level, Place
@@ -193,7 +193,7 @@ def config(
         "doubtsUrl": f"../../doubts/{tail}{_edition(address)}"
         if address.source is Source.REPORTED
         else None,
-        "doubtWords": _("{count} 处数据存疑"),
+        "doubtWords": _("{count} 处数据存疑，见表下“查看存疑数据”"),
         "tail": tail,
         "placePart": quote(drawn.id),
         "query": _query(address),
@@ -236,9 +236,7 @@ def config(
 
 def _status_words(show: Mode) -> dict[str, str]:
     """The words of the classes without a value, by their codes."""
-    words = {status: status_name(status) for status in WITHOUT_VALUE}
-    if show is Mode.LQAS:
-        words |= {Status.NO_DATA: _("未抽样"), Status.NOT_APPLICABLE: _("样本不足")}
+    words = status_words(show)
     return {str(-1 - at): words[status] for at, status in enumerate(WITHOUT_VALUE)}
 
 
@@ -286,11 +284,21 @@ def _notes(
     if address.source is not Source.REPORTED:
         notes.append(_("数据来源：{source}").format(source=source_name(address.source)))
     if address.show is Mode.LQAS:
-        notes.append(_("只作判定，不作排名"))
+        notes.append(_("图上数字是样本中不符的户数；只作判定，不作排名"))
+    if address.show is Mode.GAP:
+        notes.append(_("正数：上报多于核实；负数：上报少于核实"))
+    if address.show is Mode.FACTOR:
+        notes.append(_("核实系数 = 核实数 ÷ 上报数"))
     if address.show is Mode.PACE:
         rule = targetwords.rule(table.layer)
         notes += [*rule.due, *(words for _colour, words in rule.colours)]
     notes += missing
+    if any(cell.place.level > table.layer.base_level for cell in table.cells):
+        notes.append(
+            _("由{level}级及以上填报，更低的各级没有数据").format(
+                level=level_name(table.layer.base_level)
+            )
+        )
     if address.against is not None:
         notes.append(_("与{month}相比").format(month=format.month(address.against)))
     if table.without_boundary:

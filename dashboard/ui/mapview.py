@@ -21,6 +21,7 @@ from dashboard.ui import (
     format,
     frame,
     layerlist,
+    looks,
     panel,
     screens,
     search,
@@ -239,7 +240,7 @@ class MapView:
         end = None
         if self.address.source is not Source.VERIFIED:
             end = caches.forecast(self.unit, self.address.view(), points)
-        return charts.markup(self.layer, points, end)
+        return charts.markup(self.layer, points, self.address.month, end)
 
     def _institutions(self) -> str:
         counts = caches.site_counts(self.unit, self.place, self.address.month)
@@ -265,10 +266,16 @@ class MapView:
         count = len(self.shown.cells)
         opened = st.session_state.get(_WHOLE_LIST) == self.shown.place.id
         limit = None if opened or count <= tables.ROWS_LISTED else tables.ROWS_LISTED
-        key = ("table", self.shown.view, self.version, address.lang, language(), limit)
+        against = address.against
+        then = None if against is None else caches.version(self.unit, against)
+        # The rows' links are the view's but for the place: all of it belongs to the key.
+        alike = address.links()("")
+        key = ("table", self.shown.view, self.version, then, alike, language(), limit)
         blocks.show(
             "children",
-            caches.markup(self.unit, key, lambda: tables.markup(self.shown, address, limit)),
+            caches.markup(
+                self.unit, key, lambda: tables.markup(self.shown, address, limit, self._shades())
+            ),
             selected=self.address.place,
         )
         if limit is not None:
@@ -279,6 +286,16 @@ class MapView:
             )
         self._comparison()
         exporting.show(self.shown.view, self.address.version, self.unit.actor)
+
+    def _shades(self) -> tuple[str, dict[str, str]] | None:
+        """What the map's colours say, where they are not those of the values."""
+        mode = self.address.show
+        if mode is Mode.VALUE:
+            return None
+        view, against = self.shown.view, self.address.against
+        return looks.column(
+            self.layer, mode, caches.shades(self.unit, view, self.version, mode, against)
+        )
 
     def _comparison(self) -> None:
         """The way to the page that compares these places."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
 
-from dashboard.coverage import forecast
+from dashboard.coverage import forecast, pace
 from dashboard.coverage.forecast import YearEnd
-from dashboard.coverage.model import Direction, Layer
+from dashboard.coverage.model import Direction, Layer, TrendPoint
+from dashboard.coverage.pace import Standing
 from dashboard.ui import format
 from dashboard.ui.tables import measure_unit
 from dashboard.ui.texts import _, unit_name
@@ -64,6 +66,21 @@ def sentence(layer: Layer, end: YearEnd) -> Sentence:
     if end.misses and end.monthly:
         said.append(monthly(layer, end.monthly))
     return Sentence(_("，").join(said) + _("。"), tone)
+
+
+def since(layer: Layer, points: Sequence[TrendPoint], month: str) -> Sentence | None:
+    """From which month a place has been off pace without a break; None where it is not."""
+    first = pace.off_pace_since(layer, points, month)
+    if first is None:
+        return None
+    words = _("{month}起一直未达序时。")
+    if first == month:
+        words = _("本月起未达序时。")
+    elif first == next(point.month for point in points if point.value is not None):
+        words = _("有数据以来（{month}起）一直未达序时。")
+    now = next(point for point in points if point.month == month)
+    late = pace.standing(layer, now.target, now.value, month) is Standing.LATE
+    return Sentence(words.format(month=format.month(first)), "bad" if late else "warn")
 
 
 def _why(layer: Layer, end: YearEnd) -> str:

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import ceil
 from typing import Any
 
 from dashboard.coverage import pace, registry
-from dashboard.coverage.model import Cell, Direction, Layer, Profile, Site, SiteStatus, Status
+from dashboard.coverage.model import (
+    Cell,
+    Direction,
+    Layer,
+    Profile,
+    Site,
+    SiteStatus,
+    Source,
+    Status,
+)
 from dashboard.coverage.pace import Standing
 from dashboard.ui import blocks, format, targetwords
 from dashboard.ui.state import Address
@@ -20,6 +28,7 @@ from dashboard.ui.texts import (
     layer_title,
     level_name,
     site_status_name,
+    source_name,
     standing_name,
     status_name,
     unit_name,
@@ -48,13 +57,13 @@ class Tile:
     href: str = ""
 
 
-def tiles(layer: Layer, cell: Cell, month: str) -> list[Tile]:
+def tiles(layer: Layer, cell: Cell, month: str, source: Source = Source.REPORTED) -> list[Tile]:
     """Value, target, pace (else who reported), and change of one place in one layer."""
     wanted = pace.due(layer, cell.target, month)
     reporting = _reporting(layer, cell)
     return [
-        _value(layer, cell, "" if wanted is None else reporting.figure),
-        _target(layer, cell),
+        _value(layer, cell, "" if wanted is None else reporting.figure, source),
+        _target(layer, cell, month),
         reporting if wanted is None else _pace(layer, cell, wanted, month),
         _change(layer, cell),
     ]
@@ -62,14 +71,15 @@ def tiles(layer: Layer, cell: Cell, month: str) -> list[Tile]:
 
 def tiles_markup(layer: Layer, cell: Cell, address: Address) -> str:
     """The four tiles; a click on the value takes it apart."""
-    value, *others = tiles(layer, cell, address.month)
+    value, *others = tiles(layer, cell, address.month, address.source)
     value = replace(value, href=address.explained(cell.place.id))
     return blocks.render("tiles.html", tiles=[value, *others])
 
 
-def _value(layer: Layer, cell: Cell, reporting: str) -> Tile:
+def _value(layer: Layer, cell: Cell, reporting: str, source: Source) -> Tile:
     if cell.status is Status.NO_DATA:
-        return Tile(layer_title(layer), status_name(cell.status), _("本月没有上报数据"))
+        words = _("本月没有{source}数据").format(source=source_name(source))
+        return Tile(layer_title(layer), status_name(cell.status), words)
     if cell.status is Status.SUPPRESSED:
         return Tile(layer_title(layer), format.MISSING, status_name(cell.status))
     if cell.status is Status.TOO_LOW and layer.lowest_level is not None:
@@ -81,25 +91,24 @@ def _value(layer: Layer, cell: Cell, reporting: str) -> Tile:
     return Tile(layer_title(layer), format.value(layer, cell.value), _noted(counted, reporting))
 
 
-def _target(layer: Layer, cell: Cell) -> Tile:
+def _target(layer: Layer, cell: Cell, month: str) -> Tile:
     if cell.target is None:
         return Tile(_("目标"), format.MISSING, _("未设目标"))
-    label = _("目标 {target}").format(target=targetwords.amount(layer, cell.target))
+    label = targetwords.by_when(layer, cell.target, month)
     missing, whose = cell.shortfall(layer), targetwords.whose(cell)
     if missing is None:
         return Tile(label, format.MISSING, _noted(_("本月无法比较"), whose))
     if missing <= 0:
         return Tile(label, _("已达到"), whose, "good")
-    unit = unit_name(measure_unit(layer.numerator))
-    bound = format.amount(layer.numerator, cell.wanted(layer))
-    gap = format.number(ceil(missing))
-    if layer.direction is Direction.LOWER:
-        figure = _("超出 {count} {unit}").format(count=gap, unit=unit)
-        under = _("目标不超过 {count} {unit}").format(count=bound, unit=unit)
-        return Tile(label, figure, _noted(under, whose), "bad")
-    figure = _("还差 {count} {unit}").format(count=gap, unit=unit)
-    under = _("达到目标需 {count} {unit}").format(count=bound, unit=unit)
-    return Tile(label, figure, _noted(under, whose), "bad")
+    under = (
+        _("目标不超过 {count} {unit}")
+        if layer.direction is Direction.LOWER
+        else _("达到目标需 {count} {unit}")
+    ).format(
+        count=format.amount(layer.numerator, cell.wanted(layer)),
+        unit=unit_name(measure_unit(layer.numerator)),
+    )
+    return Tile(label, targetwords.lacking(layer, cell), _noted(under, whose), "bad")
 
 
 def _noted(*words: str) -> str:
@@ -205,7 +214,7 @@ def _layer_row(
 ) -> dict[str, Any]:
     missing = cell.shortfall(layer)
     rank = ""
-    if cell.rank is not None and profile.siblings > 1 and cell.ranked > 1:
+    if not layer.is_count and cell.rank is not None and profile.siblings > 1 and cell.ranked > 1:
         rank = _("第 {rank} 名 / {ranked}").format(rank=cell.rank, ranked=cell.ranked)
     return {
         "href": address.href(layer=layer.id),

@@ -176,21 +176,24 @@ def markup(found: Sequence[System], seen: Seen | None) -> str:
 
 
 def _filters(doubts: bool) -> None:
-    st.text_input(_("查找"), key=_TEXT, placeholder=_("系统、数字或原文中的几个字"))
+    keep = state.kept(_TEXT, _STATE, _DOCUMENT, _DOUBTED)
+    st.text_input(_("查找"), key=_TEXT, placeholder=_("系统、数字或原文中的几个字"), on_change=keep)
     st.selectbox(
         _("状态"),
         [_ALL, *State],
         key=_STATE,
         format_func=lambda each: _("全部") if each == _ALL else state_name(each),
+        on_change=keep,
     )
     st.selectbox(
         _("来源文件"),
         [_ALL, *(document.id for document in documents.DOCUMENTS)],
         key=_DOCUMENT,
         format_func=_document_name,
+        on_change=keep,
     )
     if doubts:
-        st.toggle(_("只看存疑的"), key=_DOUBTED)
+        st.toggle(_("只看存疑的"), key=_DOUBTED, on_change=keep)
 
 
 def _document_name(document: str) -> str:

@@ -21,7 +21,8 @@ from dashboard.coverage.modes import Mode
 from dashboard.coverage.ranking import MINIMUM
 from dashboard.store.model import month_end
 from dashboard.store.unit import Unit
-from dashboard.ui.texts import LANGUAGES, _
+from dashboard.ui import format
+from dashboard.ui.texts import LANGUAGES, _, layer_title
 from geodata import codes
 from geodata.errors import DudaoError
 from geodata.model import Institution, Level, Place
@@ -29,6 +30,8 @@ from geodata.model import Institution, Level, Place
 _KEY = "address"
 _WRITTEN = "address-written"
 """Session entry: the view a click asked for, until a page has run for it."""
+_KEPT = "kept"
+"""Session entry: what was chosen in widgets of pages that may be left, by key."""
 SEARCH = "search"
 """Key of the search box."""
 
@@ -242,7 +245,7 @@ def _layer(wanted: str | None, problems: list[str]) -> str:
     first = next(iter(layers.values()))
     if wanted:
         problems.append(
-            _("没有图层“{layer}”，已改为{shown}。").format(layer=wanted, shown=first.title)
+            _("没有图层“{layer}”，已改为{shown}。").format(layer=wanted, shown=layer_title(first))
         )
     return first.id
 
@@ -259,11 +262,15 @@ def _month(wanted: str | None, months: Sequence[str], problems: list[str]) -> st
     except DudaoError:
         shown = months[-1]
         problems.append(
-            _("月份“{month}”写法不对，已改为{shown}。").format(month=wanted, shown=shown)
+            _("月份“{month}”写法不对，已改为{shown}。").format(
+                month=wanted, shown=format.month(shown)
+            )
         )
         return shown
     shown = min(months, key=lambda month: abs((month_end(month) - day).days))
-    problems.append(_("{month}没有数据，已改为最近的{shown}。").format(month=wanted, shown=shown))
+    problems.append(
+        _("{month}没有数据，已改为最近的{shown}。").format(month=wanted, shown=format.month(shown))
+    )
     return shown
 
 
@@ -390,7 +397,7 @@ def _codes_above(code: str) -> list[str]:
 
 def _told(wanted: str, month: str, shown: Place) -> str:
     return _("{month}没有代码为“{place}”的地方，已改为{shown}。").format(
-        month=month, place=wanted, shown=shown.name
+        month=format.month(month), place=wanted, shown=shown.name
     )
 
 
@@ -402,7 +409,9 @@ def _site(wanted: str | None, month: str, unit: Unit, problems: list[str]) -> In
         found = unit.institution(wanted)
         unit.place(found.place_id, month_end(month))
     except DudaoError:
-        problems.append(_("{month}没有代码为“{site}”的机构。").format(month=month, site=wanted))
+        problems.append(
+            _("{month}没有代码为“{site}”的机构。").format(month=format.month(month), site=wanted)
+        )
         return None
     return found
 
@@ -417,6 +426,19 @@ def left() -> Address | None:
     """The view last shown in this session, None before the first."""
     found: Address | None = st.session_state.get(_KEY)
     return found
+
+
+def kept(*keys: str) -> Callable[[], None]:
+    """Bring back what was chosen in some of a page's widgets before the page was left.
+
+    Streamlit forgets a widget's value once another page is shown. To be called before the widgets;
+    each of them is given the answer as its ``on_change``.
+    """
+    left_as: dict[str, Any] = st.session_state.setdefault(_KEPT, {})
+    for key in keys:
+        if key in left_as and key not in st.session_state:
+            st.session_state[key] = left_as[key]
+    return lambda: left_as.update({key: st.session_state.get(key) for key in keys})
 
 
 def go(**changes: Any) -> None:

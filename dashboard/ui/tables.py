@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from markupsafe import Markup
 
@@ -26,7 +26,7 @@ from loaders.registry import measures
 ROWS_LISTED = 100
 """The worst so many are listed at first; a longer table holds up the map."""
 
-_SWATCHES = {
+SWATCHES = {
     Status.NO_DATA: "no-data",
     Status.NOT_APPLICABLE: "not-applicable",
     Status.SUPPRESSED: "suppressed",
@@ -71,7 +71,9 @@ def disagreement(layer: Layer, cell: Cell) -> str:
     )
 
 
-def _rows(table: ViewTable, address: Address, limit: int | None) -> Iterator[str]:
+def _rows(
+    table: ViewTable, address: Address, limit: int | None, last: Mapping[str, str] | None
+) -> Iterator[str]:
     """The table's rows; written here, for a template takes ten times as long over 300 of them."""
     layer = table.layer
     link = address.links()
@@ -85,7 +87,7 @@ def _rows(table: ViewTable, address: Address, limit: int | None) -> Iterator[str
     ]
     missing = {
         status: f'<span class="dd-swatch {swatch}"></span>{escape.html(status_name(status))}'
-        for status, swatch in _SWATCHES.items()
+        for status, swatch in SWATCHES.items()
     }
     # No column at all where nothing is due.
     column = _has_pace(table)
@@ -96,11 +98,16 @@ def _rows(table: ViewTable, address: Address, limit: int | None) -> Iterator[str
         for one in Standing:
             words = escape.html(standing_name(one))
             pace_cells[one] = f'<td class="dd-pace {one.value}">{words}'
-    doubtful, undrawn = escape.html(_("数据存疑")), escape.html(_("无边界"))
+    doubtful, undrawn = escape.html(_("合计不符")), escape.html(_("无边界"))
+    ends = last or {
+        cell.place.id: missing[cell.status]
+        if cell.class_index is None
+        else classes[cell.class_index]
+        for cell in table.cells[:limit]
+    }
     # Numbers with our own units need no escaping; what came from a file does.
     for cell in table.cells[:limit]:
         place_id, name = escape.html(cell.place.id), escape.html(cell.place.name)
-        index = cell.class_index
         flag = (
             f'<abbr class="dd-flag" title="{escape.html(disagreement(layer, cell))}">'
             f"{doubtful}</abbr>"
@@ -112,8 +119,8 @@ def _rows(table: ViewTable, address: Address, limit: int | None) -> Iterator[str
         counts = (
             ""
             if layer.is_count
-            else f'<td class="n">{format.amount(layer.numerator, cell.numerator)}</td>'
-            f'<td class="n">{format.amount(layer.denominator, cell.denominator)}</td>'
+            else f'<td class="n dd-counted">{format.amount(layer.numerator, cell.numerator)}</td>'
+            f'<td class="n dd-counted">{format.amount(layer.denominator, cell.denominator)}</td>'
         )
         yield (
             f'<tr data-id="{place_id}">'
@@ -123,19 +130,20 @@ def _rows(table: ViewTable, address: Address, limit: int | None) -> Iterator[str
             f' title="{asked}">{format.value(layer, cell.value)}</a></td>'
             f'<td class="n {tone(layer, change)}">{format.change(layer, change)}</td>'
             f"{pace_cells[standing(layer, cell.target, cell.value, table.view.month)]}"
-            f"{_own_target(layer, cell) if column else ''}"
+            f"{_lacking(layer, cell) if column else ''}"
             f'<td class="n">{format.number(cell.rank)}</td>'
-            f'<td class="dd-class">{missing[cell.status] if index is None else classes[index]}</td>'
+            f'<td class="dd-class">{ends[cell.place.id]}</td>'
             "</tr>"
         )
 
 
-def _own_target(layer: Layer, cell: Cell) -> str:
-    """The end of a pace's cell: the target a place has of its own."""
-    if cell.target is None or cell.target.place_id != cell.place.id:
-        return "</td>"
-    words = _("目标 {target}").format(target=targetwords.amount(layer, cell.target))
-    return f"<small>{escape.html(words)}</small></td>"
+def _lacking(layer: Layer, cell: Cell) -> str:
+    """The end of a pace's cell: the target a place has of its own, and how much is short."""
+    words = targetwords.lacking(layer, cell)
+    if cell.target is not None and cell.target.place_id == cell.place.id:
+        own = _("目标 {target}").format(target=targetwords.amount(layer, cell.target))
+        words = f"{own} · {words}" if words else own
+    return f"<small>{escape.html(words)}</small></td>" if words else "</td>"
 
 
 def _has_pace(table: ViewTable) -> bool:
@@ -145,11 +153,23 @@ def _has_pace(table: ViewTable) -> bool:
 
 def heading(measure_id: str) -> str:
     """A column of a measure's figures, with their unit."""
-    return f"{measure_title(measure_id)}({unit_name(measure_unit(measure_id))})"
+    return _("{title}({unit})").format(
+        title=measure_title(measure_id), unit=unit_name(measure_unit(measure_id))
+    )
 
 
-def markup(table: ViewTable, address: Address, limit: int | None = None) -> str:
-    """The children of the drawn place as a table whose rows lead to them: the worst ``limit``."""
+def markup(
+    table: ViewTable,
+    address: Address,
+    limit: int | None = None,
+    last: tuple[str, Mapping[str, str]] | None = None,
+) -> str:
+    """The children of the drawn place as a table whose rows lead to them: the worst ``limit``.
+
+    Args:
+        last: heading and cells, by place id, of the last column, where the map's colours say
+            something else than the classes of the values.
+    """
     levels = {cell.place.level for cell in table.cells}
     level = level_name(levels.pop()) if len(levels) == 1 else _("下级单位")
     return blocks.render(
@@ -157,7 +177,7 @@ def markup(table: ViewTable, address: Address, limit: int | None = None) -> str:
         title=_("{place}各{level}：{layer}").format(
             place=table.place.name, level=level, layer=layer_title(table.layer)
         ),
-        subtitle=_("{count} 个单位，由差到好").format(count=format.number(len(table.cells))),
+        subtitle=targetwords.worst_first(table.layer, len(table.cells)),
         help=layer_help(table.layer),
         counts=[]
         if table.layer.is_count
@@ -165,6 +185,7 @@ def markup(table: ViewTable, address: Address, limit: int | None = None) -> str:
         pace=_has_pace(table),
         rule=targetwords.rule(table.layer),
         value=_("数值({unit})").format(unit=unit_name(table.layer.unit)),
-        rows=Markup("\n".join(_rows(table, address, limit))),
+        rows=Markup("\n".join(_rows(table, address, limit, last and last[1]))),
+        last=_("等级") if last is None else last[0],
         empty=_("{place}没有下级单位。请从上方路径返回上级。").format(place=table.place.name),
     )

@@ -3,17 +3,60 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import ceil
 
 from dashboard.coverage.model import Cell, Direction, Layer, Pace, Target
 from dashboard.coverage.modes import PACE_COLOURS
 from dashboard.coverage.pace import STANDINGS, Standing
 from dashboard.ui import format
-from dashboard.ui.texts import _, level_name, standing_name
+from dashboard.ui.texts import _, level_name, standing_name, unit_name
+from loaders.registry import measures
 
 
 def amount(layer: Layer, target: Target) -> str:
     """A target with its unit: ``95%``, ``120 次``."""
     return format.with_unit(format.limit(target.value), layer.unit)
+
+
+def by_when(layer: Layer, target: Target, month: str) -> str:
+    """A target with the day it is to be met: the year's end, where it is reached over the year."""
+    if layer.pace is Pace.PROGRESS:
+        return _("{year} 年底目标 {target}").format(year=month[:4], target=amount(layer, target))
+    return _("目标 {target}").format(target=amount(layer, target))
+
+
+def best_first(layer: Layer) -> str:
+    """How a ranking is ordered: a mere count is more or less, for places differ in size."""
+    if not layer.is_count:
+        return _("由好到差，数值相同的名次并列")
+    if layer.direction is Direction.HIGHER:
+        return _("由多到少，数值相同的名次并列")
+    return _("由少到多，数值相同的名次并列")
+
+
+def worst_first(layer: Layer, count: int) -> str:
+    """How many places a table lists, and in what order: ``best_first`` turned round."""
+    if not layer.is_count:
+        words = _("{count} 个单位，由差到好")
+    elif layer.direction is Direction.HIGHER:
+        words = _("{count} 个单位，由少到多")
+    else:
+        words = _("{count} 个单位，由多到少")
+    return words.format(count=format.number(count))
+
+
+def lacking(layer: Layer, cell: Cell) -> str:
+    """How much is short of the target: ``还差 12 人``; nothing where it is met or not known."""
+    missing = cell.shortfall(layer)
+    if not missing:
+        return ""
+    words = (
+        _("还差 {count} {unit}")
+        if layer.direction is Direction.HIGHER
+        else _("超出 {count} {unit}")
+    )
+    unit = unit_name(measures()[layer.numerator].unit)
+    return words.format(count=format.number(ceil(missing)), unit=unit)
 
 
 def whose(cell: Cell) -> str:

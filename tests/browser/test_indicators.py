@@ -27,3 +27,18 @@ def test_a_row_leads_to_the_map(open_screen: OpenScreen, width: int, height: int
     page.locator(".dd-glance a", has_text="乳腺癌筛查率").click()
     screen.wait_drawn(f"/breast_screening/{COUNTY}/2026-10/")
     screen.wait_params(layer="breast_screening", place=COUNTY)
+
+
+def test_what_was_chosen_is_there_again_on_the_way_back(open_screen: OpenScreen) -> None:
+    screen = open_screen(f"/?place={COUNTY}&layer=contract_coverage&month=2026-10")
+    page = screen.page
+    page.locator(".st-key-pages").get_by_role("link", name="指标", exact=True).click()
+    page.locator(".st-key-indicators-only label").click()
+    rows = page.locator(".dd-glance tbody tr")
+    expect(rows.filter(has_text="达到序时")).to_have_count(0, timeout=30_000)
+    page.locator(".dd-glance a", has_text="免费体检率").click()
+    screen.wait_drawn("/examination_coverage/")
+    page.go_back()
+    expect(page.locator(".st-key-indicators-only input")).to_be_checked(timeout=30_000)
+    expect(rows.first).to_be_visible()
+    expect(rows.filter(has_text="达到序时")).to_have_count(0)

@@ -49,3 +49,15 @@ def test_doubted_figures_are_marked_and_listed_with_their_reason(open_screen: Op
     section.locator("tbody a").first.click()
     screen.page.wait_for_url(lambda url: "place=131000000000" not in url)
     assert screen.never_remounted()
+
+
+def test_doubts_are_not_marked_on_another_month(open_screen: OpenScreen) -> None:
+    screen = open_screen(
+        "/?place=131000000000&layer=clinic_standardisation&month=2026-10"
+        "&beside=clinic_standardisation~2025-10"
+    )
+    marked = "labels => labels.filter(label => label.doubted).length"
+    first, second = "dudao.state.labels._labels", "dudao.beside.side.labels._labels"
+    screen.frame.wait_for_function(f"({marked})({first} || []) > 0")
+    screen.frame.wait_for_function(f"({second} || []).length > 0")
+    assert screen.frame.evaluate(f"({marked})({second})") == 0

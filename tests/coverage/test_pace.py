@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from dashboard.coverage import pace as rule
 from dashboard.coverage import registry
-from dashboard.coverage.model import Layer, Pace, Target
+from dashboard.coverage.model import Layer, Pace, Status, Target, TrendPoint
 from dashboard.coverage.pace import STANDINGS, Due, Standing
 
 PROGRESS = registry.layer("breast_screening")  # target 80, over the year
@@ -85,3 +85,21 @@ def test_a_better_value_never_stands_worse(one: float, other: float, month: int)
     worse, better = standing(PROGRESS, low, at), standing(PROGRESS, high, at)
     assert worse is not None and better is not None
     assert STANDINGS.index(worse) <= STANDINGS.index(better)
+
+
+def test_since_when_a_place_has_been_off_pace() -> None:
+    def since(values: list[float | None], target: float | None = 100.0) -> str | None:
+        aim = None if target is None else Target(target)
+        points = [
+            TrendPoint(f"2026-{at:02}", value, 100.0, value, Status.OK, aim)
+            for at, value in enumerate(values, 1)
+        ]
+        return rule.off_pace_since(LEVEL, points, f"2026-{len(values):02}")
+
+    assert since([100.0, 80.0, 80.0]) == "2026-02"
+    # A month without a value neither begins it nor ends it.
+    assert since([None, 80.0, None, 95.0]) == "2026-02"
+    assert since([80.0, 100.0]) is None
+    assert since([80.0, None]) is None
+    assert since([]) is None
+    assert since([80.0], target=None) is None

@@ -309,6 +309,14 @@ def test_names_are_chosen_among_what_was_offered(stored: Store) -> None:
     assert len(checked(stored, found, confirmed={}).offers) == 2
 
 
+def test_a_place_above_what_the_clerk_sees_is_not_named_beside_a_candidate(stored: Store) -> None:
+    own = clerk("county", COUNTY, (f"131000000000/{COUNTY}/",))
+    found = put(stored, NAMED, actor=own)
+    offers = {offer.name: offer for offer in checked(stored, found, own).offers}
+    best = offers["东关"].best
+    assert best is not None and best.where == ("大城县", "平舒镇")
+
+
 @pytest.mark.parametrize("forged", [COUNTY, "131025100999", "' OR 1=1 --", ""])
 def test_a_forged_choice_is_refused_and_audited(stored: Store, forged: str) -> None:
     found = put(stored, NAMED)

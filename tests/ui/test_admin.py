@@ -16,7 +16,7 @@ from dashboard.accounts import service as accounts
 from dashboard.accounts.audit import Query
 from dashboard.accounts.model import Account, Change, SessionInfo, SignedIn, State
 from dashboard.settings import Settings
-from dashboard.store import Store
+from dashboard.store import Store, integrity
 from dashboard.store import audit as chain
 from dashboard.store.audit import Break, Broken, Outcome, Record
 from dashboard.ui import (
@@ -315,6 +315,12 @@ def test_checks_say_what_they_found_in_plain_words(store: Store) -> None:
 
 
 # Words
+
+
+def test_everything_a_check_looks_at_has_a_name(store: Store) -> None:
+    looked = integrity.check(store, ADMINISTRATOR).checked
+    texts.use("zh")
+    assert [name for name in looked if adminwords.checked_name(name) == name] == []
 
 
 def test_every_action_outcome_and_break_has_its_words() -> None:

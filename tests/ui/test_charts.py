@@ -53,10 +53,40 @@ def test_the_target_line_steps_where_a_year_wants_another() -> None:
     ]
 
 
+def test_the_month_in_view_is_said_and_marked_not_the_latest() -> None:
+    markup = charts.markup(CONTRACT, points([50, 60, 70, 80]), "2024-02")
+    assert "2024年2月：60.0%" in markup.partition("dd-readout")[2]
+    drawn = charts.trend(CONTRACT, points([50, 60, 70, 80]))
+    assert drawn is not None
+    (now,) = re.findall(r'class="now" cx="([\d.]+)"', markup)
+    assert float(now) == drawn.lines[0][1].x
+
+
+def test_a_month_long_ago_is_drawn_with_the_months_before_it() -> None:
+    long = points([50.0, 60.0, *[None] * 30])
+    assert "各月都没有数值" in charts.markup(CONTRACT, long, "2026-08")
+    markup = charts.markup(CONTRACT, long, "2024-02")
+    assert "2024年2月：60.0%" in markup and 'class="now"' in markup
+
+
+def test_it_says_since_when_the_place_has_been_off_pace() -> None:
+    late = [100.0, 100.0, 80.0, None, 80.0]
+    assert "2024年3月起一直未达序时。" in charts.markup(CONTRACT, points(late), "2024-05")
+    assert "本月起未达序时。" in charts.markup(CONTRACT, points(late), "2024-03")
+    assert "未达序时" not in charts.markup(CONTRACT, points(late), "2024-02")
+    assert "未达序时" not in charts.markup(CONTRACT, points(late), "2024-04")
+    always = charts.markup(CONTRACT, points([80.0, 81.0]), "2024-02")
+    assert "有数据以来（2024年1月起）一直未达序时。" in always
+    # As red, or as amber, as the pace itself.
+    assert '"dd-since bad">有数据' in always
+    near = charts.markup(CONTRACT, points([95.0]), "2024-01")
+    assert '"dd-since warn">本月起未达序时' in near
+
+
 def test_nothing_to_draw() -> None:
     assert charts.trend(CONTRACT, points([None, None])) is None
     assert charts.trend(CONTRACT, []) is None
-    assert "各月都没有数值" in charts.markup(CONTRACT, [])
+    assert "各月都没有数值" in charts.markup(CONTRACT, [], "2024-01")
 
 
 @given(st.lists(st.none() | st.floats(0, 1e6), min_size=1, max_size=40))

@@ -203,8 +203,24 @@ def test_an_undo_is_asked_about_first(store: Store) -> None:
     assert "undo" not in app.query_params
     for wrong in ("999999", "-1", "x", "1 OR 1=1"):
         assert not opened(undo=wrong).exception
+    assert "已导入（第" in markup(opened(upload=upload.id))
     undone = desk.undo(store, CLERK, batch.id, registry.pairs())
     assert undone.wait(60) and undone.state is JobState.DONE
+    after = markup(opened(upload=upload.id))
+    assert f"第 {batch.id} 批已撤销，这个文件的数据不再计入" in after
+    assert "已导入（第" not in after
+
+
+def test_nothing_looks_good_where_nothing_or_not_everything_goes_in(store: Store) -> None:
+    upload = put(store, HEAD + f"{TOWN},2026-10,很多,2\n")
+    assert 'dd-figure good">0<' not in markup(run(opened(upload=upload.id)))
+    half = put(store, HEAD + f"{VILLAGE},2026-10,1,900\n{TOWN},2026-10,很多,2\n")
+    order = Order(half.id, accept_valid_rows=True, rejected=1)
+    job = desk.confirm(store, CLERK, [order], registry.pairs())
+    assert job.wait(60) and job.state is JobState.DONE
+    assert 'class="dd-done warn"' in markup(opened(upload=half.id))
+    undone = desk.undo(store, CLERK, desk.batches(store, CLERK)[0].id, registry.pairs())
+    assert undone.wait(60)
 
 
 def test_every_kind_of_issue_has_a_short_title_in_both_languages() -> None:

@@ -51,10 +51,17 @@ def test_rows_come_a_page_at_a_time_and_lead_to_their_place(unit: Unit) -> None:
     found = explained(unit, COUNTY)
     first, second = (explainview.rows_markup(found, ADDRESS, page) for page in (0, 1))
     assert first.count('<th scope="row">') == explainview.ROWS_A_PAGE
+    # A township that reported nothing is one place, and all its villages lack.
+    silent = found.cell.expected - found.cell.reporting
+    assert silent > found.absent_total
+    assert f"个单位（共 {silent} 个村）缺分子或分母" in words(explainview.markup(found))
     worst = found.rows[0].cell.place
     assert worst.name in words(first) and worst.name not in words(second)
     assert f"place={worst.id}" in first
     assert explainview.rows_markup(found, ADDRESS, 99) == ""
+    # Villages of different townships share names.
+    told = explainview.rows_markup(found, ADDRESS, 0, {worst.id: "平舒镇"})
+    assert f"{worst.name} 平舒镇" in words(told)
 
 
 def test_records_and_samples_have_their_columns(unit: Unit) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html as html_module
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -42,7 +43,7 @@ def test_every_layer_with_figures_is_a_row_and_the_rest_are_counted(
     assert markup.count('<th scope="row">') == len(shown) > 50
     text = words(markup)
     assert all(one.layer.title in text for one in shown)
-    assert re.search(r"另有 \d+ 项本月无数据", text)
+    assert re.search(r"另有 \d+ 项本月无数据或不显示到本级", text)
 
 
 def test_what_is_late_comes_first_in_its_group(shown: list[Indicator]) -> None:
@@ -68,6 +69,26 @@ def test_the_worst_place_below_is_a_link_to_it(shown: list[Indicator]) -> None:
     assert contract.worst is not None and contract.worst.rank == contract.worst.ranked
     link = ADDRESS.href(place=contract.worst.place.id)
     assert html_module.escape(link) in indicatorsview.markup(shown, ADDRESS)
+
+
+def test_a_best_place_is_never_called_the_worst_because_the_others_are_left_out(
+    shown: list[Indicator],
+) -> None:
+    contract = next(one for one in shown if one.layer.id == "contract_coverage")
+    assert contract.worst is not None and contract.cell.value is not None
+    better = replace(contract.worst, value=contract.cell.value + 5)
+    told = indicatorsview.markup([replace(contract, worst=better)], ADDRESS)
+    assert contract.worst.place.name not in told
+    assert contract.worst.place.name in indicatorsview.markup([contract], ADDRESS)
+
+
+def test_it_says_how_many_are_short_and_what_has_no_figures(shown: list[Indicator]) -> None:
+    contract = next(one for one in shown if one.layer.id == "contract_coverage")
+    missing = contract.cell.shortfall(contract.layer)
+    assert missing is not None
+    text = words(indicatorsview.markup([contract], ADDRESS, "签约履约"))
+    assert f"还差 {missing:,.0f} 人" in text
+    assert "项本月无数据或不显示到本级：" in text and "签约团队" in text
 
 
 def test_a_protected_layer_has_no_line_of_months(shown: list[Indicator]) -> None:

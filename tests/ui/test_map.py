@@ -11,12 +11,15 @@ from pytest import MonkeyPatch
 
 from dashboard.coverage import registry, service
 from dashboard.coverage.model import Source, View
+from dashboard.coverage.modes import Mode
 from dashboard.settings import Settings
 from dashboard.settings import Tiles as TileSource
 from dashboard.store import Unit
+from dashboard.ui import caches, tables
 from dashboard.ui import map as drawing
-from dashboard.ui.looks import _is_dark, looks
+from dashboard.ui.looks import _is_dark, column, look, looks
 from dashboard.ui.state import Address
+from dashboard.ui.texts import mode_name
 from dashboard.ui.tiles import Tiles
 
 from .conftest import COUNTY, LATEST, TOWN, VILLAGE
@@ -124,3 +127,52 @@ def test_doubts_stand_beside_what_was_reported_only(unit: Unit, source: Source) 
     address = Address(COUNTY, "contract_coverage", LATEST, source=source)
     config = drawing.config(table, address, "1", 0, Settings())
     assert (config["doubtsUrl"] is None) is (source is not Source.REPORTED)
+
+
+def test_the_legend_says_what_the_numbers_on_the_map_mean(unit: Unit) -> None:
+    table = service.table(unit, View(COUNTY, "contract_coverage", LATEST))
+
+    def notes(mode: Mode) -> str:
+        address = Address(COUNTY, "contract_coverage", LATEST, show=mode)
+        return " ".join(drawing.config(table, address, "1", 0, Settings())["notes"])
+
+    assert "正数：上报多于核实" in notes(Mode.GAP)
+    assert "核实系数 = 核实数 ÷ 上报数" in notes(Mode.FACTOR)
+    assert "样本中不符的户数" in notes(Mode.LQAS)
+
+
+def test_a_layer_of_the_county_says_why_its_townships_have_nothing(unit: Unit) -> None:
+    paid = "inpatient_compensation"
+    table = service.table(unit, View(COUNTY, paid, LATEST))
+    config = drawing.config(table, Address(COUNTY, paid, LATEST), "1", 0, Settings())
+    assert "由县级及以上填报，更低的各级没有数据" in config["notes"]
+
+
+@pytest.mark.parametrize("mode", [mode for mode in Mode if mode is not Mode.VALUE])
+def test_the_table_says_what_the_colours_say(unit: Unit, mode: Mode) -> None:
+    against = "2025-10" if mode is Mode.CHANGE else None
+    view = View(TOWN, "contract_coverage", LATEST)
+    version = caches.version(unit, LATEST)
+    shown = caches.table(unit, view, version)
+    shades = caches.shades(unit, view, version, mode, against)
+    markup = tables.markup(
+        shown,
+        Address(TOWN, "contract_coverage", LATEST, show=mode, against=against),
+        last=column(shown.layer, mode, shades),
+    )
+    answer = json.loads(caches.layer_answer(unit, view, mode, against).body)
+    look_of = look(shown.layer, mode)
+    assert f"{mode_name(mode)}" in markup.partition("<tbody")[0]
+    rows = dict(re.findall(r'<tr data-id="(\d+)">(.*?)</tr>', markup, re.DOTALL))
+    classed = 0
+    for feature in answer["features"]:
+        drawn = feature["properties"]
+        last = rows[drawn["id"]].rpartition("<td")[2]
+        if drawn["c"] >= 0:
+            classed += 1
+            assert look_of["colours"][drawn["c"]] in last
+            if mode is not Mode.PACE:
+                assert f"{abs(drawn['v']):,.{look_of['decimals']}f}" in last
+        else:
+            assert "background" not in last
+    assert classed > 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -94,3 +95,18 @@ def test_an_empty_data_directory_says_what_to_do(tmp_path: Path, configured: Set
     app = opened()
     assert not app.exception
     assert "demo" in app.error[0].value
+
+
+@pytest.mark.parametrize("way", [{}, {"beside": "contract_coverage~2025-10"}, {"show": "pace"}])
+def test_a_row_of_the_table_leads_to_the_same_way_of_looking(
+    configured: Settings, way: dict[str, str]
+) -> None:
+    """The table of a view is remembered; its links must be the view's all the same."""
+    opened(place=COUNTY, layer="contract_coverage", month=LATEST)
+    page = opened(place=COUNTY, layer="contract_coverage", month=LATEST, **way)
+    told = "".join(str(block.proto) for block in page.get("bidi_component"))
+    (link,) = set(
+        re.findall(rf"<th scope=.{{2,4}}row.{{2,4}}><a href=.{{1,4}}(\?place={TOWN}[^>]*)>", told)
+    )
+    assert all(f"{name}=" in link for name in way)
+    assert ("beside=" in link) is ("beside" in way)

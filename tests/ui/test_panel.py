@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from dashboard.coverage import registry, service
-from dashboard.coverage.model import Cell, Status, Target, View
+from dashboard.coverage.model import Cell, Source, Status, Target, View
 from dashboard.store import Unit
 from dashboard.ui import panel, tables
 from dashboard.ui.state import Address
@@ -75,6 +75,8 @@ def test_no_data_and_not_applicable_are_never_zero(cell: Cell) -> None:
         "—",
         "—",
     ]
+    said = panel.tiles(CONTRACT, nothing, LATEST, Source.VERIFIED)[0].under
+    assert said == "本月没有核实数据"
     empty = replace(nothing, numerator=0.0, denominator=0.0, status=Status.NOT_APPLICABLE)
     assert panel.tiles(CONTRACT, empty, LATEST)[0].figure == "不适用"
 
@@ -87,6 +89,9 @@ def test_the_table_shows_every_child_worst_first_with_a_link(unit: Unit) -> None
     assert html_module.unescape(rows[0][1]) == ADDRESS.href(place=rows[0][0])
     assert markup.index("广安镇") < markup.index("平舒镇")
     assert "无数据" in words(markup) and "签约人数(人)" in words(markup)
+    worst = shown.cells[0]
+    assert worst.numerator is not None and worst.denominator is not None
+    assert f"还差 {worst.denominator - worst.numerator:,.0f} 人" in words(markup)
 
 
 def test_a_difference_between_own_figure_and_sum_is_flagged(unit: Unit) -> None:
@@ -95,7 +100,7 @@ def test_a_difference_between_own_figure_and_sum_is_flagged(unit: Unit) -> None:
     assert shown.cells[CONTRACT.id].disagrees
     text = words(panel.markup(shown, None, None, ADDRESS.moved(place=differing)))
     assert "本级填报与下级合计不一致" in text
-    assert "数据存疑" in tables.markup(
+    assert "合计不符" in tables.markup(
         service.table(unit, View(COUNTY, CONTRACT.id, LATEST)), ADDRESS
     )
 
@@ -129,3 +134,13 @@ def test_an_institution_without_coordinates_says_so(unit: Unit) -> None:
     shown = service.profile(unit, village, LATEST)
     text = words(panel.markup(shown, site, shown.place, ADDRESS.moved(place=village)))
     assert "无坐标，图上不显示" in text
+
+
+def test_a_mere_count_is_more_or_less_never_better_or_worse(unit: Unit) -> None:
+    persons = registry.layer("registered_persons_count")
+    told = words(tables.markup(service.table(unit, View(COUNTY, persons.id, LATEST)), ADDRESS))
+    assert "由少到多" in told and "由差到好" not in told
+    town = service.profile(unit, "131025101000", LATEST, persons.group)
+    rows = panel.indicators_markup(town, ADDRESS).split("<tr")
+    assert any("名 /" in row for row in rows)
+    assert not any("名 /" in row for row in rows if persons.title in row)

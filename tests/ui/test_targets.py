@@ -43,14 +43,14 @@ def cell(unit: Unit, place: str, layer: str = CERVICAL.id) -> Cell:
 
 def test_the_tile_says_whose_target_it_is(unit: Unit) -> None:
     tile = panel.tiles(CERVICAL, cell(unit, COUNTY), LATEST)[1]
-    assert tile.label == "目标 95%" and tile.under.endswith(" · 本县目标")
+    assert tile.label == "2026 年底目标 95%" and tile.under.endswith(" · 本县目标")
     tile = panel.tiles(CERVICAL, cell(unit, TOWN), LATEST)[1]
-    assert tile.label == "目标 100%" and tile.under.endswith(" · 本乡镇目标")
+    assert tile.label == "2026 年底目标 100%" and tile.under.endswith(" · 本乡镇目标")
     tile = panel.tiles(CERVICAL, cell(unit, OTHER_TOWN), LATEST)[1]
-    assert tile.label == "目标 95%" and tile.under.endswith(" · 上级所定目标")
+    assert tile.label == "2026 年底目标 95%" and tile.under.endswith(" · 上级所定目标")
     breast = registry.layer("breast_screening")
     tile = panel.tiles(breast, cell(unit, COUNTY, breast.id), LATEST)[1]
-    assert tile.label == "目标 80%" and "目标 " not in tile.under.replace("目标需", "")
+    assert tile.label == "2026 年底目标 80%" and "目标 " not in tile.under.replace("目标需", "")
     texts.use("en")
     tile = panel.tiles(CERVICAL, cell(unit, COUNTY), LATEST)[1]
     assert tile.under.endswith(" · this county's own target")
@@ -59,7 +59,7 @@ def test_the_tile_says_whose_target_it_is(unit: Unit) -> None:
 def test_a_count_has_a_pace_where_the_place_has_a_target(unit: Unit) -> None:
     own = cell(unit, COUNTY, CLINICS.id)
     _, target, pace, _ = panel.tiles(CLINICS, own, LATEST)
-    assert (target.label, pace.under) == ("目标 420 次", "序时应达 350 次")
+    assert (target.label, pace.under) == ("2026 年底目标 420 次", "序时应达 350 次")
     assert target.under == "达到目标需 420 次 · 本县目标"
     below = cell(unit, TOWN, CLINICS.id)
     _, target, reported, _ = panel.tiles(CLINICS, below, LATEST)

@@ -117,7 +117,7 @@
       },
     });
     side.paths.forEach((path) => path.addTo(side.map));
-    side.labels.show(side.features.map((feature) => label(config, feature)));
+    side.labels.show(side.features.map((feature) => label(config, feature, config.beside.month)));
     side.legend.replaceChildren(legendHead(side.legend, config.layerTitle),
       legendBody(config, body.counts));
   }
@@ -126,7 +126,7 @@
     const p = path.feature.properties;
     path.setStyle({ weight: 3.5, opacity: 1, color: "#17212b", dashArray: null });
     path.bringToFront();
-    side.tip.setContent(tipBox([...tipLines(config, p), ...apart(config, p)]));
+    side.tip.setContent(tipBox([...tipLines(config, p, config.beside.month), ...apart(config, p)]));
     side.tip.setLatLng(event.latlng).addTo(side.map);
   }
 
@@ -158,5 +158,11 @@
     dudao.pick("beside", `${config.layer}~${month}`);
   }
 
-  dudao.beside = { show, toggle, side };
+  /* How much lower the second map is than the first; 0 while there is one only. */
+  function lower(main) {
+    return side.box && !side.box.hidden
+      ? Math.max(0, main.getSize().y - side.map.getSize().y) : 0;
+  }
+
+  dudao.beside = { show, toggle, lower, side };
 })();

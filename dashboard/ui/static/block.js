@@ -1,5 +1,26 @@
 /* Shows markup that Python rendered with every piece of data escaped, and reports clicks on its
    links. The links have real addresses, so they can be copied or opened in a new tab. */
+
+/* On a phone the sidebar lies over the page, and Streamlit keeps it open from page to page: it is
+   folded when the program opens, and once a page, a layer or a way to look at it was chosen there. */
+const SIDEBAR = "[data-testid=stSidebar]";
+
+function fold() {
+  if (window.innerWidth >= 768) return;
+  const button = document.querySelector(
+    `${SIDEBAR}[data-collapsed=false] [data-testid=stSidebarCollapseButton] button`);
+  if (button) button.click();
+}
+
+if (!window.dudaoFolds) {
+  window.dudaoFolds = true;
+  fold();
+  // After the click has done what it is for.
+  document.addEventListener("click", (event) => {
+    if (event.target.closest(`${SIDEBAR} a`)) setTimeout(fold);
+  });
+}
+
 export default function (component) {
   const { parentElement, data, setTriggerValue } = component;
   let box = parentElement.querySelector(".dudao-block");

@@ -272,12 +272,19 @@
     state.bounds = bounds.isValid() ? bounds : null;
   }
 
-  function label(config, feature) {
+  /* What was doubted was reported for one month: another month's figures are not marked with it. */
+  function label(config, feature, month) {
     const p = feature.properties;
     return {
-      name: shortName(p.n), value: p.c < 0 ? config.words[p.c] : valueText(config, p), at: [p.y, p.x],
-      radius: p.w, dark: p.c >= 0 && config.dark[p.c], doubted: p.id in state.doubts,
+      name: shortName(p.n), value: p.c < 0 ? config.words[p.c] : figure(config, p), at: [p.y, p.x],
+      radius: p.w, dark: p.c >= 0 && config.dark[p.c],
+      doubted: month === config.month && p.id in state.doubts,
     };
+  }
+
+  /* A difference is written without its unit, which the legend says: there is little room. */
+  function figure(config, p) {
+    return valueText(config.signed ? { ...config, unit: "" } : config, p);
   }
 
   /* Only on the map, where room is short: 东王祥村民委员会 is written 东王祥村. */
@@ -293,9 +300,12 @@
   }
 
   function valueText(config, p) {
-    const space = config.unit === "%" ? "" : " ";
-    const sign = config.signed && p.v > 0 ? "+" : "";
-    return p.v === null ? "" : sign + number(p.v, config.decimals) + space + config.unit;
+    const space = config.unit === "%" || !config.unit ? "" : " ";
+    if (p.v === null) return "";
+    /* Rounded first, so that nothing is written as +0.0 or -0.0. */
+    const value = Number(p.v.toFixed(config.decimals)) + 0;
+    const sign = config.signed && value > 0 ? "+" : "";
+    return sign + number(value, config.decimals) + space + config.unit;
   }
 
   /* ---------- the label that follows the pointer ---------- */
@@ -306,7 +316,7 @@
     return box;
   }
 
-  function tipLines(config, p) {
+  function tipLines(config, p, month) {
     const lines = [[p.n, "name"]];
     lines.push(p.c < 0 ? [config.words[p.c], "note"] : [valueText(config, p), "value"]);
     if (config.counts && p.a !== null && p.b !== null) {
@@ -314,8 +324,8 @@
       lines.push([`${above[0]} ${number(p.a, above[1])} / ${below[0]} ${number(p.b, below[1])}`,
         "note"]);
     }
-    if (p.r) lines.push([config.rank.replace("{rank}", p.r), "note"]);
-    if (p.id in state.doubts) {
+    if (p.r && config.counts) lines.push([config.rank.replace("{rank}", p.r), "note"]);
+    if (month === config.month && p.id in state.doubts) {
       lines.push([config.doubtWords.replace("{count}", state.doubts[p.id]), "doubt"]);
     }
     return lines;
@@ -336,7 +346,7 @@
     path.setStyle({ weight: 3.5, opacity: 1, color: p.id === config.selected ? config.accent : "#17212b",
       dashArray: null });
     path.bringToFront();
-    hover.open(event.latlng, tipLines(config, p));
+    hover.open(event.latlng, tipLines(config, p, state.month));
   }
 
   function leave(path) {
@@ -599,26 +609,33 @@
     map.getContainer().setAttribute("aria-label", `${config.layerTitle} ${config.title}`);
   }
 
-  /* What is said about the polygons drawn: their names and the legend. */
-  function write(config) {
-    state.labels.show(state.features.map((feature) => label(config, feature)));
+  /* What is said about the polygons drawn, of a month: their names and the legend. */
+  function write(config, month) {
+    state.month = month;
+    nameAll(config);
     drawLegend(config);
   }
 
-  /* Another answer of the view in place of its own, until the next drawing. */
-  function paint(config, body) {
+  function nameAll(config) {
+    state.labels.show(state.features.map((feature) => label(config, feature, state.month)));
+  }
+
+  /* Another answer of the view in place of its own, of another month, until the next drawing. */
+  function paint(config, body, month) {
     hover.close();
     state.drawing = null;
     draw(state.map, config, body);
-    write(config);
+    write(config, month);
   }
 
   function fit() {
     if (!state.bounds) return;
-    /* Nothing may lie under the legend and the months, nor on a narrow map under the buttons above. */
+    /* Nothing may lie under the legend, the months or the buttons above; nor beyond a second map
+       that is lower than this one and has the same middle. */
     const left = state.narrow ? 0 : state.legend.offsetWidth;
-    const above = state.narrow ? state.switch.offsetHeight : 0;
-    const below = api.timeline.height() + (state.narrow ? LEGEND_HEAD : 0);
+    const lower = api.beside.lower(state.map) / 2;
+    const above = state.switch.offsetHeight + lower;
+    const below = api.timeline.height() + (state.narrow ? LEGEND_HEAD : 0) + lower;
     const room = state.map.getSize();
     /* Before the frame has its size there is no room to fit into; a resize follows. */
     if (Math.min(room.x - left, room.y - above - below) < ROOM_TO_FIT) return;
@@ -636,10 +653,10 @@
     if (!state.bounds && bounds.isValid()) state.bounds = bounds.pad(0.2);
   }
 
-  /* Villages show their clinics by themselves; above them clinics would hide the colours, so there
-     they wait for the switch, which holds from then on. */
+  /* Villages show their clinics by themselves; above them, and where two maps are compared, clinics
+     would hide the colours: there they wait for the switch, which holds from then on. */
   function sitesShown(config) {
-    return state.sitesWanted === null ? config.sitesOn : state.sitesWanted;
+    return state.sitesWanted === null ? config.sitesOn && !config.beside : state.sitesWanted;
   }
 
   /* A rerun's configuration, completed with the look of its layer. */
@@ -661,7 +678,7 @@
       state.drawing = drawing;
       draw(map, config, shapes);
       drawSites(map, config, sites);
-      write(config);
+      write(config, config.month);
       nameControls(map, config);
       api.timeline.show(map, config);
       api.beside.show(map, config);
@@ -689,7 +706,7 @@
     fetchJson(config.doubtsUrl).then((doubts) => {
       if (order !== state.order) return;
       state.doubts = doubts || {};
-      state.labels.show(state.features.map((feature) => label(config, feature)));
+      nameAll(config);
     }).catch(() => undefined);
   }
 

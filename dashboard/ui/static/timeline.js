@@ -77,7 +77,7 @@
     mark(at);
     const body = await dudao.fetchJson(url(config, at)).catch(() => null);
     if (body === null || run !== strip.run || config !== dudao.state.config) return false;
-    dudao.paint(config, body);
+    dudao.paint(config, body, strip.months[at][0]);
     return true;
   }
 
