@@ -195,6 +195,23 @@ def static(payloads: Path) -> Iterator[str]:
 
 
 @contextmanager
+def on(cores: set[int]) -> Iterator[None]:
+    """What is started meanwhile runs on some cores only."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def halves() -> tuple[set[int], set[int]]:
+    """The machine's cores in two parts; twice the same where there is only one."""
+    cores = sorted(os.sched_getaffinity(0))
+    return set(cores[::2]), set(cores[1::2] or cores)
+
+
+@contextmanager
 def chromium() -> Iterator[Browser]:
     """A headless Chromium."""
     with sync_playwright() as playwright:

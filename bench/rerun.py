@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -15,7 +16,7 @@ from playwright.sync_api import Page
 
 from bench import OUT
 from bench.layer_switch import _OURS_DRAWN
-from bench.processes import choose_layer, chromium, product
+from bench.processes import choose_layer, chromium, halves, on, product
 from bench.trees import ROOT, Spec, prepared, switched
 from dashboard.coverage import registry
 
@@ -60,7 +61,14 @@ def _measure(spec: Spec, layers: Sequence[str]) -> dict[str, Any]:
     timings.unlink(missing_ok=True)
     first: list[dict[str, float]] = []
     again: list[dict[str, float]] = []
-    with chromium() as browser, product(data, timings) as served:
+    # A reader's browser runs on another machine: here it would take the server's core at the very
+    # click that is measured.
+    ours, theirs = halves()
+    with ExitStack() as running:
+        with on(theirs):
+            browser = running.enter_context(chromium())
+        with on(ours):
+            served = running.enter_context(product(data, timings))
         page, address = served.page(browser), served.address
         # The first page of a process imports and compiles; it is no rerun.
         page.goto(f"{address}/?place={ROOT}-{0:03}&layer={layers[0]}&month=2026-10")

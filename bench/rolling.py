@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from bench import in_pandas
+from bench.machine import peak_gb
 from bench.nation import MONTHS
 from dashboard.access import EVERYTHING
 from dashboard.coverage import registry
@@ -134,4 +135,5 @@ WAYS: dict[str, Callable[[Path, str, int], dict[str, Any]]] = {
 
 if __name__ == "__main__":
     way, where, engine, memory = sys.argv[1:]
-    print(json.dumps(WAYS[way](Path(where), engine, int(memory))))
+    found = WAYS[way](Path(where), engine, int(memory))
+    print(json.dumps({**found, "peak_gb": peak_gb()}))

@@ -78,16 +78,9 @@ def _child(way: str, nation: Nation, engine: str = "duckdb") -> dict[str, Any]:
         str(MEMORY),
     ]  # fmt: skip
     print(f"  {way}, {engine}, {nation.services:,} services ...", flush=True)
-    child = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
-    with child:
-        assert child.stdout is not None
-        told = child.stdout.read()
-        _, status, usage = os.wait4(child.pid, 0)
-        child.returncode = os.waitstatus_to_exitcode(status)
-    if child.returncode != 0:
-        raise RuntimeError(f"{way} ended with {child.returncode}")
+    told = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout
     result: dict[str, Any] = json.loads(told)
-    return {**result, "peak_gb": usage.ru_maxrss * 1024 / 1e9}
+    return result
 
 
 def _same_totals(ours: dict[str, Any], other: dict[str, Any]) -> None:
