@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import getpass
 import json
+import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
+from rich.console import Console
+from rich.progress import Progress as Bar
+from rich.progress import TaskID
 
 from dashboard import access
 from dashboard.access import Actor
 from dashboard.coverage.model import Source
 from dashboard.settings import Settings
 from dashboard.store import Store, Unit
+from dashboard.store.model import Underway
 from geodata.errors import DudaoError
 from geodata.model import Level
 
@@ -147,6 +152,36 @@ def reporting(as_json: bool) -> Iterator[None]:
         fail(error, as_json)
 
 
-def progress(line: str) -> None:
-    """Tell the person who waits, beside the output."""
-    typer.echo(line, err=True)
+class _Told:
+    """What is told to the person who waits, beside the output: a line once, and on a terminal a
+    bar while it is known how much of its step is done.
+    """
+
+    def __init__(self) -> None:
+        self._line = ""
+        self._bar: Bar | None = None
+        self._task = TaskID(0)
+
+    def __call__(self, line: str) -> None:
+        """Tell a line, or move its bar."""
+        if str(line) != self._line:
+            self._end()
+            self._line = str(line)
+            if isinstance(line, Underway) and sys.stderr.isatty():
+                self._bar = Bar(console=Console(stderr=True))
+                self._task = self._bar.add_task(line, total=1)
+                self._bar.start()
+            else:
+                typer.echo(line, err=True)
+        if isinstance(line, Underway) and self._bar is not None:
+            self._bar.update(self._task, completed=line.done)
+            if line.done >= 1:
+                self._end()
+
+    def _end(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+
+progress = _Told()

@@ -346,6 +346,7 @@ class RollUp(ABC):
         pieces: Mapping[str, Pieces] | None = None,
         months: Sequence[str] = (),
         given: Given | None = None,
+        told: Callable[[float], None] = lambda _share: None,
     ) -> Rolled:
         """Run ``roll_up`` on stored rows.
 
@@ -354,8 +355,19 @@ class RollUp(ABC):
             pieces, months: records to be counted for some months; what they say stands above
                 figures of the same source in a file.
             given: of the tree's given places; it stands above everything else that is said of them.
+            told: hears the share of the work done after every query.
         """
-        self._count(pieces or {}, committed, months)
+        pieces = pieces or {}
+        depths = tuple(sorted(set(tree["depth"].tolist())))
+        queries = compiled(depths, self.dialect, given is not None)
+        # The rows are handed out last, which is one more.
+        total = len(self._counting(pieces).figures) + len(queries.steps) + 1
+        numbers = itertools.count(1)
+
+        def one_more() -> None:
+            told(next(numbers) / total)
+
+        self._count(pieces, committed, months, one_more)
         measures, numbered = _numbered(pairs)
         self.put("observations", observations)
         self.put("tree", pa.Table.from_pandas(tree, schema=_TREE, preserve_index=False))
@@ -366,29 +378,36 @@ class RollUp(ABC):
             stands = given.measures.append_column("batch", load).select(SCHEMA.names)
             self.put("given_measures", stands.cast(SCHEMA))
             self.put("given", given.values.select(VALUES.names).cast(VALUES))
-        depths = tuple(sorted(set(tree["depth"].tolist())))
-        queries = compiled(depths, self.dialect, given is not None)
         for name, query in queries.steps:
             self.keep(name, query)
+            one_more()
         resolved = pa.Table.from_batches(self.stream(queries.resolved, _RESOLVED), _RESOLVED)
         return Rolled(self.stream(queries.values, VALUES), resolved)
 
+    def _counting(self, pieces: Mapping[str, Pieces]) -> counting.Queries:
+        return counting.compiled(tuple(sorted(pieces)), self.dialect, COUNTED)
+
     def _count(
-        self, pieces: Mapping[str, Pieces], committed: Collection[int], months: Sequence[str]
+        self,
+        pieces: Mapping[str, Pieces],
+        committed: Collection[int],
+        months: Sequence[str],
+        one_more: Callable[[], None] = lambda: None,
     ) -> None:
-        """Make the tables ``committed`` and ``counted``."""
+        """Make the tables ``committed`` and ``counted``; calls ``one_more`` after every figure."""
         self.put("committed", _batches(committed))
         self.put("nothing", SCHEMA.empty_table())
         for name, piece in pieces.items():
             self.put(f"{name}_once", piece.once)
             self.put(f"{name}_again", piece.again)
         self.put("months", _months(months))
-        queries = counting.compiled(tuple(sorted(pieces)), self.dialect, COUNTED)
+        queries = self._counting(pieces)
         for name, query in queries.current.items():
             (self.keep if self.runs_again else self.name)(name, query)
         parts = {f"counted_{at}": query for at, query in enumerate(queries.figures)}
         for name, query in parts.items():
             self.keep(name, query)
+            one_more()
         every = ["nothing", *parts]
         self.name("counted", " UNION ALL ".join(f"SELECT * FROM {name}" for name in every))
 

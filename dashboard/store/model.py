@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,21 @@ import pandas as pd
 from geodata.errors import DudaoError
 
 Progress = Callable[[str], None]
-"""Receives one line of text for the person who waits, in Simplified Chinese."""
+"""Receives one line of text for the person who waits, in Simplified Chinese; ``Underway`` for a
+step of which it is known how much is done."""
+
+
+class Underway(str):
+    """A line of progress that comes again and again, with the share of its step done, 0 to 1."""
+
+    done: float
+
+    def __new__(cls, line: str, done: float) -> Self:
+        """The line with its share."""
+        made = super().__new__(cls, line)
+        made.done = done
+        return made
+
 
 Geometries = npt.NDArray[np.object_]
 """Shapely geometries in WGS84 degrees; None where there is none."""

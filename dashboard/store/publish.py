@@ -6,7 +6,7 @@ import errno
 import json
 import logging
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,7 +22,15 @@ from sqlalchemy import ColumnElement, Connection, String, cast, delete, func, in
 from dashboard.access import EVERYTHING
 from dashboard.store import database, engines, places
 from dashboard.store.engine import FORMAT, RESOLVED, VALUES
-from dashboard.store.model import STALE, BatchState, Compute, Pair, Progress, Snapshot
+from dashboard.store.model import (
+    STALE,
+    BatchState,
+    Compute,
+    Pair,
+    Progress,
+    Snapshot,
+    Underway,
+)
 from dashboard.store.partial import Part, Touched, joined, known, parts, resolved_after
 from dashboard.store.periods import month_trees
 from dashboard.store.store import Store, heal, put_meta, snapshot_files
@@ -289,8 +297,9 @@ def _partly(
     """
     entries: dict[str, _Entry] = {}
     with engines.opened(compute, store.scratch) as engine:
-        for group in _groups({month: len(part.tree) for month, part in some.items()}):
-            _tell_months(tell, group)
+        groups = list(_groups({month: len(part.tree) for month, part in some.items()}))
+        for at, group in enumerate(groups):
+            told = _telling(tell, group, at, len(groups))
             tree, given = joined(group, some)
             counties = {one for month in group for one in some[month].counties}
             found = engine.roll_up(
@@ -301,6 +310,7 @@ def _partly(
                 store.records.of_months(group, committed, counties),
                 group,
                 given,
+                told,
             )
             for month, rows in _by_month(found.values, group):
                 part = some[month]
@@ -317,6 +327,7 @@ def _partly(
                     part.over,
                 )
                 entries[month] = _Entry(written, part.flags + len(flagged))
+            told(1)
     return entries
 
 
@@ -342,8 +353,15 @@ def _groups(nodes: Mapping[str, int]) -> Iterator[list[str]]:
         yield group
 
 
-def _tell_months(tell: Progress, group: Sequence[str]) -> None:
-    tell("正在汇总 " + " 至 ".join(dict.fromkeys((group[0], group[-1]))))
+def _telling(tell: Progress, group: Sequence[str], at: int, groups: int) -> Callable[[float], None]:
+    """What tells how much of the roll-up of one of some groups of months is done."""
+    line = "正在汇总 " + " 至 ".join(dict.fromkeys((group[0], group[-1])))
+
+    def told(share: float) -> None:
+        tell(Underway(line, (at + share) / groups))
+
+    told(0)
+    return told
 
 
 def rolled(
@@ -366,8 +384,9 @@ def rolled(
         SystemProblem: ENGINE_MISSING, SPARK_NO_JAVA, SPARK_UNREACHABLE.
     """
     with engines.opened(compute or store.compute, scratch) as engine:
-        for group in _groups(dict.fromkeys(months, len(tree))):
-            _tell_months(tell, group)
+        groups = list(_groups(dict.fromkeys(months, len(tree))))
+        for at, group in enumerate(groups):
+            told = _telling(tell, group, at, len(groups))
             found = engine.roll_up(
                 store.facts.observations(group),
                 committed,
@@ -375,10 +394,12 @@ def rolled(
                 pairs,
                 store.records.of_months(group, committed),
                 group,
+                told=told,
             )
             for month, rows in _by_month(found.values, group):
                 of_month = pc.equal(found.resolved["month"], month)
                 yield month, rows, found.resolved.filter(of_month).select(RESOLVED.names)
+            told(1)
 
 
 def _by_month(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
+import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +18,8 @@ from dashboard.access import SYSTEM
 from dashboard.cli import common
 from dashboard.coverage import registry
 from dashboard.store import Store, spark
-from dashboard.store.commit import commit
+from dashboard.store.commit import commit, reroll
+from dashboard.store.model import Underway
 from tests.store import world
 
 
@@ -51,11 +55,37 @@ def coverage(data: Path) -> Any:
 def test_a_month_gets_a_new_version_with_the_same_values(data: Path) -> None:
     before = coverage(data)
     code, made, told = run(data, "--month", "2026-10")
-    assert code == 0 and "正在汇总 2026-10" in told
+    assert code == 0 and told.count("正在汇总 2026-10") == 1
     assert set(made) == {"month", "version", "engine", "rows", "seconds"}
     assert (made["month"], made["version"], made["engine"]) == ("2026-10", 2, "duckdb")
     after = coverage(data)
     assert after["version"] == 2 and after["children"] == before["children"]
+
+
+def test_how_much_is_done_is_told_after_every_query(data: Path) -> None:
+    lines: list[str] = []
+    with closing(Store.open(data)) as store:
+        reroll(store, SYSTEM, "2026-10", registry.pairs(), lines.append)
+    shares = [line.done for line in lines if isinstance(line, Underway)]
+    assert len(shares) > 5 and shares == sorted(shares)
+    assert shares[0] == 0 and shares[-1] == 1 and shares[-2] < 1
+    assert {str(line) for line in lines} == {"正在汇总 2026-10", "正在发布"}
+
+
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_terminal_shows_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", terminal := _Terminal())
+    told = common._Told()
+    for share in (0, 0.25, 0.5):
+        told(Underway("正在汇总 2026-10", share))
+    told("正在发布")
+    shown = terminal.getvalue()
+    assert "正在汇总 2026-10" in shown and "50%" in shown and "━" in shown
+    assert shown.rstrip().endswith("正在发布")
 
 
 @pytest.mark.parametrize(
