@@ -280,6 +280,21 @@ def _exclude(rule: Count, other: Count) -> bool:
     )
 
 
+def _with_codes(rows: ir.Table, rules: Collection[Count]) -> ir.Table:
+    """Rows that some rule may want, by columns of which every rule wants a code: an engine reads
+    such a filter with the files, and the rest is worked out for few rows.
+    """
+    asked = [
+        {one.column: _codes(one.value) for one in rule.where if not isinstance(one.value, bool)}
+        for rule in rules
+    ]
+    every = set.intersection(*(set(columns) for columns in asked)) - _several()
+    for column in sorted(every):
+        codes = set().union(*(columns[column] for columns in asked))
+        rows = rows.filter(rows[column].isin(sorted(codes)))
+    return rows
+
+
 def _codes(value: Any) -> set[Any]:
     return set(value) if isinstance(value, tuple) else {value}
 
@@ -290,6 +305,7 @@ def _numbers(rows: ir.Table, rules: Mapping[str, Count]) -> ir.Table:
     Where a rule counts a column's values once a year, a value counts in its first month.
     """
     names = sorted(rules, key=lambda name: rules[name].distinct is None)
+    rows = _with_codes(rows, rules.values())
     rule = ibis.cases(
         *(
             (holds(rows, rules[name].where), ibis.literal(at, "int16"))
