@@ -42,6 +42,8 @@ class Screen:
         """Load the page and wait for the map; marks the frame so that a remount shows."""
         self.page.goto(self._address + path)
         self.wait_drawn("")
+        # A frame may get its size, and with it the map its bounds, after the first drawing.
+        self.frame.wait_for_function("dudao.state.fitted || !dudao.state.bounds")
         self.frame.evaluate("mark => { window.testMark = mark; }", MARK)
 
     @property

@@ -54,6 +54,9 @@ def test_from_the_city_to_a_clinic_and_back(open_screen: OpenScreen) -> None:
     assert screen.view() == before
     screen.page.locator(f".dd-table tr[data-id='{VILLAGE}'] th a").click()
     screen.wait_drawn(f"/{TOWN}/", selected=VILLAGE)
+    # The panel beside the map lists the village's own clinics once the page has run.
+    screen.wait_params(place=VILLAGE)
+    screen.settle()
     screen.page.locator(f".dd-sites li[data-id='{CLINIC}'] a").click()
     screen.wait_drawn(f"/{TOWN}/", selected=VILLAGE, site=CLINIC)
     expect(screen.page.locator(".dd-site")).to_contain_text("村卫生室")

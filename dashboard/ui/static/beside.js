@@ -35,7 +35,11 @@
     side.tip = L.tooltip({ direction: "top", offset: [0, -8], opacity: 1, className: "dudao-tip" });
     follow(main, side.map);
     follow(side.map, main);
-    new ResizeObserver(() => side.map.invalidateSize({ pan: false })).observe(room);
+    /* How much lower it is than the first map decides how that one fits. */
+    new ResizeObserver(() => {
+      side.map.invalidateSize({ pan: false });
+      dudao.refit();
+    }).observe(room);
   }
 
   /* One moves, the other goes along; a map that is being moved along moves nobody. */

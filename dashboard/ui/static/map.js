@@ -549,7 +549,7 @@
     map.on("dragstart zoomstart", () => { if (!state.fitting) state.touched = true; });
     map.on("resize", () => {
       makeRoom();
-      if (!state.touched) fit();
+      refit();
     });
     behave(map, map.getContainer());
   }
@@ -645,6 +645,12 @@
       paddingBottomRight: [FIT_PADDING, FIT_PADDING + below],
     });
     state.fitting = false;
+    state.fitted = true;
+  }
+
+  /* Again into other room, unless the reader has moved the map. */
+  function refit() {
+    if (!state.touched) fit();
   }
 
   function fitToSites() {
@@ -778,7 +784,7 @@
   }
 
   const api = {
-    show, paint, fetchJson, fetchLooks, fetchAhead, pick, drawn: null, state,
+    show, paint, refit, fetchJson, fetchLooks, fetchAhead, pick, drawn: null, state,
     parts: { Labels, control, element, label, labelPane, legendBody, legendHead, look, number, tipBox, tipLines },
   };
   window.dudao = api;
