@@ -21,6 +21,7 @@ import ibis
 import ibis.expr.types as ir
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.dataset as ds
 from ibis import _
 
@@ -275,6 +276,11 @@ class Rolled:
 
     values: Iterator[pa.RecordBatch]
     resolved: pa.Table
+
+    def resolved_of(self, month: str) -> pa.Table:
+        """``RESOLVED`` of one month."""
+        of_month = pc.equal(self.resolved["month"], month)
+        return self.resolved.filter(of_month).select(RESOLVED.names)
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ from dashboard.store.tables import (
     snapshot,
     target,
 )
+from geodata.errors import SystemProblem
 from loaders.registry import record_datasets
 
 ACTION = "store.check"
@@ -328,13 +329,13 @@ def _snapshots(context: _Context) -> Iterator[Problem]:
     statement = select(snapshot).order_by(snapshot.c.month, snapshot.c.version)
     for row in context.connection.execute(statement):
         version = Snapshot.listed(row.month, row.version, row.file)
-        lost = [name for name in version.files if not (directory / name).is_file()]
-        missing.update(lost)
-        if lost:
-            continue
         try:
             rows = context.store.snapshots.read(version)
             rows.validate(full=True)
+        except SystemProblem:
+            # Also one that a load removed after it was listed.
+            missing.update(name for name in version.files if not (directory / name).is_file())
+            continue
         except (OSError, pa.ArrowException):
             damaged.append(version.file)
             continue

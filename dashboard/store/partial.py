@@ -7,7 +7,7 @@ roll-up is the same as for a whole month, with these places given.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -17,14 +17,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from sqlalchemy import Column, ColumnElement, Connection, Row, func, select
 
-from dashboard.store.engine import RESOLVED, VALUES, Given
+from dashboard.store.engine import VALUES, Given
 from dashboard.store.model import Snapshot, month_end
 from dashboard.store.periods import month_trees
 from dashboard.store.snapshots import Over, Snapshots
 from dashboard.store.tables import place, snapshot
-from dashboard.store.unit import county_ids, county_of, frame, under, valid
+from dashboard.store.unit import chunks, county_ids, county_of, frame, under, valid
 
-_CHUNK = 1_000
 _LARGEST = 0.5
 """Above this share of all places, or of all rows of the version before, a whole month is quicker:
 it also makes one file of many."""
@@ -163,12 +162,6 @@ def known(rows: pa.Table | pa.RecordBatch) -> frozenset[tuple[str, ...]]:
     return frozenset(zip(*(top[name].to_pylist() for name in names), strict=True))
 
 
-def resolved_after(part: Part, month: str, anew: pa.Table) -> pa.Table:
-    """What to keep with the new version of a month, of what a roll-up of months found."""
-    rows = anew.filter(pc.equal(anew["month"], month)).select(RESOLVED.names)
-    return pa.concat_tables([part.kept, rows])
-
-
 def joined(months: Sequence[str], by_month: Mapping[str, Part]) -> tuple[pd.DataFrame, Given]:
     """Some months' trees, numbered on, and what is given of them."""
     trees, count = [], 0
@@ -214,7 +207,7 @@ class _Reader:
         columns = (place.c.path, place.c.valid_from, place.c.valid_to)
         self._versions: list[tuple[str, date, date | None]] = [
             (path, since, until)
-            for chunk in _chunks(sorted(touched.places))
+            for chunk in chunks(sorted(touched.places))
             for path, since, until in connection.execute(
                 select(*columns).where(place.c.id.in_(chunk))
             )
@@ -270,7 +263,7 @@ class _Reader:
         self, column: Column[Any], values: Collection[str], day: date
     ) -> list[Row[tuple[Any, ...]]]:
         return [
-            row for chunk in _chunks(sorted(values)) for row in self._find(column.in_(chunk), day)
+            row for chunk in chunks(sorted(values)) for row in self._find(column.in_(chunk), day)
         ]
 
     def _find(self, condition: ColumnElement[bool], day: date) -> Sequence[Row[tuple[Any, ...]]]:
@@ -280,7 +273,3 @@ class _Reader:
 
 def _among(column: pa.ChunkedArray, values: Collection[str] | pd.Series) -> pa.ChunkedArray:
     return pc.is_in(column, pa.array(sorted(values), pa.string()))
-
-
-def _chunks(values: Sequence[str]) -> Iterator[Sequence[str]]:
-    return (values[start : start + _CHUNK] for start in range(0, len(values), _CHUNK))

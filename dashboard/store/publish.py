@@ -17,11 +17,11 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-from sqlalchemy import ColumnElement, Connection, String, cast, delete, func, insert, select, update
+from sqlalchemy import Connection, String, cast, delete, func, insert, select, update
 
 from dashboard.access import EVERYTHING
 from dashboard.store import database, engines, places
-from dashboard.store.engine import FORMAT, RESOLVED, VALUES
+from dashboard.store.engine import FORMAT, VALUES
 from dashboard.store.model import (
     STALE,
     BatchState,
@@ -31,7 +31,7 @@ from dashboard.store.model import (
     Snapshot,
     Underway,
 )
-from dashboard.store.partial import Part, Touched, joined, known, parts, resolved_after
+from dashboard.store.partial import Part, Touched, joined, known, parts
 from dashboard.store.periods import month_trees
 from dashboard.store.store import Store, heal, put_meta, snapshot_files
 from dashboard.store.tables import batch, meta, place, snapshot
@@ -323,7 +323,7 @@ def _partly(
                     month,
                     versions[month],
                     _noting_flags(rows, flagged),
-                    resolved_after(part, month, found.resolved),
+                    pa.concat_tables([part.kept, found.resolved_of(month)]),
                     part.over,
                 )
                 entries[month] = _Entry(written, part.flags + len(flagged))
@@ -397,8 +397,7 @@ def rolled(
                 told=told,
             )
             for month, rows in _by_month(found.values, group):
-                of_month = pc.equal(found.resolved["month"], month)
-                yield month, rows, found.resolved.filter(of_month).select(RESOLVED.names)
+                yield month, rows, found.resolved_of(month)
             told(1)
 
 
@@ -439,7 +438,7 @@ def put_snapshots(connection: Connection, made: Made, months: Collection[str] = 
     if not made.entries:
         waiting = snapshot.c.month.in_(list(months))
         connection.execute(update(snapshot).where(waiting).values(pairs_hash=STALE))
-    doomed: list[str] = []
+    before = snapshot_files(connection)
     for entry in made.entries:
         month, version = entry.snapshot.month, entry.snapshot.version
         connection.execute(
@@ -453,15 +452,9 @@ def put_snapshots(connection: Connection, made: Made, months: Collection[str] = 
             )
         )
         old = (snapshot.c.month == month) & (snapshot.c.version <= version - KEPT_VERSIONS)
-        doomed += _forgotten(connection, old)
-    return doomed
-
-
-def _forgotten(connection: Connection, versions: ColumnElement[bool]) -> set[str]:
-    """Forget some versions; returns the files that no other version is read from."""
-    before = snapshot_files(connection)
-    connection.execute(delete(snapshot).where(versions))
-    return before - snapshot_files(connection)
+        connection.execute(delete(snapshot).where(old))
+    # A file may hold families that a version which is kept is still read from.
+    return sorted(before - snapshot_files(connection))
 
 
 def withdraw_months(connection: Connection, months: Sequence[str]) -> list[str]:
@@ -472,4 +465,6 @@ def withdraw_months(connection: Connection, months: Sequence[str]) -> list[str]:
         return []
     if highest > _number(connection, _LAST_VERSION):
         put_meta(connection, _LAST_VERSION, str(highest))
-    return sorted(_forgotten(connection, theirs))
+    before = snapshot_files(connection)
+    connection.execute(delete(snapshot).where(theirs))
+    return sorted(before - snapshot_files(connection))

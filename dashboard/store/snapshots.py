@@ -244,6 +244,7 @@ class Snapshots:
         """All rows of a month in their order, in ``COLUMNS``; reads every file whole.
 
         Raises:
+            SystemProblem: SNAPSHOT_GONE.
             OSError, pa.ArrowException: a file cannot be read.
         """
         return _in_order(snapshot, self._whole(snapshot, list(COLUMNS), None))

@@ -176,7 +176,7 @@ class Unit:
         """The places of some ids on a day, by id; ids unknown on that day are left out."""
         return [
             found
-            for chunk in _chunks(sorted(set(place_ids)))
+            for chunk in chunks(sorted(set(place_ids)))
             for found in self._places(place.c.id.in_(chunk), on)
         ]
 
@@ -260,7 +260,7 @@ class Unit:
             return set(self._connection.execute(seen).scalars()).intersection(wanted)
         return {
             known
-            for chunk in _chunks(wanted)
+            for chunk in chunks(wanted)
             for known in self._connection.execute(seen.where(place.c.id.in_(chunk))).scalars()
         }
 
@@ -277,7 +277,7 @@ class Unit:
             chosen = set(wanted)
             yield from (path for path, place_id in rows if place_id in chosen)
             return
-        for chunk in _chunks(wanted):
+        for chunk in chunks(wanted):
             yield from self._connection.execute(seen.where(place.c.id.in_(chunk))).scalars()
 
     def _within(self) -> ColumnElement[bool]:
@@ -375,7 +375,7 @@ class Unit:
         wanted = sorted({one for each in places for one in each.path.split("/")[:-1]})
         found: dict[int, dict[tuple[str, str], float]] = {year: {} for year in years}
         columns = target.c.year, target.c.layer, target.c.place_id, target.c.value
-        for chunk in _chunks(wanted):
+        for chunk in chunks(wanted):
             statement = select(*columns).where(
                 target.c.place_id.in_(chunk), target.c.year.in_(sorted(years))
             )
@@ -396,7 +396,7 @@ class Unit:
         wanted = set(place_ids)
         if not self.scope.everything:
             wanted = self.known_ids(wanted)
-        for chunk in _chunks(sorted(wanted)):
+        for chunk in chunks(sorted(wanted)):
             statement = (
                 select(
                     boundary.c.place_id, boundary.c.display, boundary.c.indicative,
@@ -953,7 +953,8 @@ def _in_turn(parts: list[Select[Any]]) -> Select[Any]:
     return select(*columns).order_by(rows.c.turn, rows.c.level, rows.c.id)
 
 
-def _chunks(ids: list[str]) -> Iterator[list[str]]:
+def chunks(ids: list[str]) -> Iterator[list[str]]:
+    """Ids a bounded number at a time, for one statement each."""
     return (ids[start : start + _CHUNK] for start in range(0, len(ids), _CHUNK))
 
 
