@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -50,9 +51,9 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     seen: dict[str, str] = {}
     original = blocks.show
 
-    def kept(key: str, markup: str, *args: object, **options: object) -> None:
+    def kept(key: str, markup: str, *args: Any, **options: Any) -> None:
         seen[key] = markup
-        original(key, markup, *args, **options)  # type: ignore[arg-type]
+        original(key, markup, *args, **options)
 
     monkeypatch.setattr(blocks, "show", kept)
     return seen
