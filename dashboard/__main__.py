@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import closing
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -110,8 +111,7 @@ def demo(
     data: DataOption = None,
 ) -> None:
     """在数据目录中准备演示数据。"""
-    with reporting(False):
-        store = open_store(data)
+    with reporting(False), closing(open_store(data)) as store:
         if if_empty and _has_places(store):
             return
         prepare_demo(store, root, seed, progress, actor(store))

@@ -3,6 +3,8 @@ real Chromium."""
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
@@ -10,9 +12,12 @@ from tempfile import TemporaryDirectory
 
 import psycopg
 import pytest
+from filelock import FileLock
 from hypothesis import settings
 from playwright.sync_api import Browser, sync_playwright
+from typer.testing import CliRunner
 
+from dashboard.__main__ import app
 from dashboard.store import Store
 from tests.ensure_chromium import ARGS, ensure
 
@@ -21,6 +26,7 @@ settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
 OpenStore = Callable[[], Store]
+Demonstration = Callable[[str], Path]
 
 
 @pytest.fixture(scope="session")
@@ -77,6 +83,29 @@ def open_store(tmp_path: Path, database_url: str | None) -> Iterator[OpenStore]:
 def store(open_store: OpenStore) -> Store:
     """An empty store, on either database."""
     return open_store()
+
+
+@pytest.fixture(scope="session")
+def demonstration(tmp_path_factory: pytest.TempPathFactory) -> Demonstration:
+    """Makes a data directory with the demonstration of a root, as the command line does.
+
+    Each root is worked out once for all processes of a run, and copied.
+    """
+    every = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        every = every.parent
+
+    def make(root: str) -> Path:
+        made, half = every / f"demonstration-{root}", every / f"demonstration-{root}-half"
+        with FileLock(f"{made}.lock"):
+            if not made.exists():
+                result = CliRunner().invoke(app, ["--data", str(half), "demo", "--root", root])
+                assert result.exit_code == 0, result.output
+                half.rename(made)
+        copy = tmp_path_factory.mktemp("demonstration") / "data"
+        return Path(shutil.copytree(made, copy))
+
+    return make
 
 
 @pytest.fixture(scope="session")

@@ -64,32 +64,6 @@ def current(once: ir.Table, again: ir.Table, committed: ir.Table, key: Sequence[
     return both.filter(~both.gone)
 
 
-def figures(tables: Mapping[str, ir.Table], months: ir.Table) -> list[ir.Table]:
-    """Everything the loaded records say, a table a kind: ``place_id, month, measure, value,
-    source``.
-
-    Args:
-        tables: the records that count, by dataset; a measure is counted when its datasets are here.
-        months: ``MONTHS``.
-    """
-    rules = {
-        one.id: one.records
-        for one in measures().values()
-        if one.records is not None and set(one.records.datasets) <= tables.keys()
-    }
-    by_kind = {
-        kind: {name: rule for name, rule in rules.items() if rule.kind == kind} for kind in KINDS
-    }
-    found = [
-        KINDS[kind](tables, months, mine).mutate(source=ibis.literal(RECORDS))
-        for kind, mine in by_kind.items()
-        if mine
-    ]
-    if "revisits" in tables:
-        found.append(_sampled(tables["revisits"], months).mutate(source=ibis.literal(VERIFIED)))
-    return [rows.filter(rows.value.notnull()) for rows in found]
-
-
 def _union(parts: Sequence[ir.Table]) -> ir.Table:
     return ibis.union(*parts) if len(parts) > 1 else parts[0]
 
@@ -565,23 +539,56 @@ class Queries:
     figures: Sequence[str]
 
 
-@cache
-def compiled(datasets: tuple[str, ...], dialect: str, batch: int) -> Queries:
+def compiled(datasets: Collection[str], dialect: str, batch: int) -> Queries:
     """Everything some datasets say, as observations of a load.
 
-    Writing it out takes ibis longer than DuckDB needs to run it on a county.
+    A measure is counted when its datasets are here. Writing a query out takes ibis longer than
+    DuckDB needs to run it on a county, so each is written once for the measures it counts.
     """
+    rules = {
+        one.id: one.records
+        for one in measures().values()
+        if one.records is not None and set(one.records.datasets) <= set(datasets)
+    }
+    by_kind = {kind: tuple(n for n, rule in rules.items() if rule.kind == kind) for kind in KINDS}
+    figures = [_figures(kind, names, dialect, batch) for kind, names in by_kind.items() if names]
+    if "revisits" in datasets:
+        figures.append(_sample(dialect, batch))
+    return Queries({name: _current(name, dialect) for name in datasets}, figures)
+
+
+@cache
+def _current(dataset: str, dialect: str) -> str:
+    once, again = (_rows(dataset, f"{dataset}_{part}") for part in ("once", "again"))
     committed = ibis.table({"batch": "int64"}, name="committed")
-    months = ibis.table(ibis.Schema.from_pyarrow(MONTHS), name="months")
-    tables, chosen = {}, {}
-    for name in datasets:
-        schema = ibis.Schema.from_pyarrow(schema_of(name))
-        once, again = (ibis.table(schema, name=f"{name}_{part}") for part in ("once", "again"))
-        tables[name] = ibis.table(schema, name=name)
-        chosen[name] = current(once, again, committed, record_datasets()[name].canonical_key)
-    load = ibis.literal(batch, "int64")
-    found = [one.mutate(batch=load).select(*SCHEMA.names) for one in figures(tables, months)]
-    return Queries(
-        {name: str(ibis.to_sql(one, dialect=dialect)) for name, one in chosen.items()},
-        [str(ibis.to_sql(one, dialect=dialect)) for one in found],
+    key = record_datasets()[dataset].canonical_key
+    return str(ibis.to_sql(current(once, again, committed, key), dialect=dialect))
+
+
+@cache
+def _figures(kind: str, names: tuple[str, ...], dialect: str, batch: int) -> str:
+    rules = {name: rule for name in names if (rule := measures()[name].records) is not None}
+    needed = {dataset for rule in rules.values() for dataset in rule.datasets}
+    tables = {name: _rows(name, name) for name in needed}
+    return _observations(KINDS[kind](tables, _MONTHS, rules), RECORDS, dialect, batch)
+
+
+@cache
+def _sample(dialect: str, batch: int) -> str:
+    found = _sampled(_rows("revisits", "revisits"), _MONTHS)
+    return _observations(found, VERIFIED, dialect, batch)
+
+
+_MONTHS = ibis.table(ibis.Schema.from_pyarrow(MONTHS), name="months")
+
+
+def _rows(dataset: str, name: str) -> ir.Table:
+    return ibis.table(ibis.Schema.from_pyarrow(schema_of(dataset)), name=name)
+
+
+def _observations(found: ir.Table, source: str, dialect: str, batch: int) -> str:
+    """``place_id, month, measure, value`` as rows of observations."""
+    said = found.filter(found.value.notnull()).mutate(
+        source=ibis.literal(source), batch=ibis.literal(batch, "int64")
     )
+    return str(ibis.to_sql(said.select(*SCHEMA.names), dialect=dialect))

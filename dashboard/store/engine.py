@@ -391,7 +391,7 @@ class RollUp(ABC):
         return Rolled(self.stream(queries.values, VALUES), resolved)
 
     def _counting(self, pieces: Mapping[str, Pieces]) -> counting.Queries:
-        return counting.compiled(tuple(sorted(pieces)), self.dialect, COUNTED)
+        return counting.compiled(sorted(pieces), self.dialect, COUNTED)
 
     def _count(
         self,

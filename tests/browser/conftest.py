@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext
 
-from dashboard.demo.service import prepare_demo
-from dashboard.store import Store
+from dashboard.demo import DEFAULT_ROOT
 from tests.browser.screen import Screen
 from tests.browser.serving import serving
+from tests.conftest import Demonstration
 from tests.security.client import Client
 
 OUT = Path(__file__).parents[1] / "out"
@@ -20,13 +20,12 @@ OpenScreen = Callable[..., Screen]
 
 
 @pytest.fixture(scope="session")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def address(
+    demonstration: Demonstration, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
     """Where the demonstration of the whole city is served, started far from the project."""
-    data = tmp_path_factory.mktemp("city")
-    store = Store.open(data)
-    prepare_demo(store)
-    store.close()
-    with serving(data, tmp_path_factory.mktemp("elsewhere")) as served:
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    with serving(demonstration(DEFAULT_ROOT), elsewhere) as served:
         yield served
 
 

@@ -11,11 +11,10 @@ import openpyxl
 import pytest
 from playwright.sync_api import Browser, BrowserContext, expect
 
-from dashboard.demo.service import prepare_demo
-from dashboard.store import Store
 from tests.browser.conftest import OUT
 from tests.browser.data_screen import DataScreen
 from tests.browser.serving import serving
+from tests.conftest import Demonstration
 from tests.security.client import Client
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -36,13 +35,9 @@ OpenData = Callable[..., DataScreen]
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def served(demonstration: Demonstration, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The demonstration of one county."""
-    data = tmp_path_factory.mktemp("county")
-    store = Store.open(data)
-    prepare_demo(store, root=COUNTY)
-    store.close()
-    with serving(data, tmp_path_factory.mktemp("elsewhere")) as address:
+    with serving(demonstration(COUNTY), tmp_path_factory.mktemp("elsewhere")) as address:
         yield address
 
 

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from dashboard.__main__ import app
 from dashboard.demo.documents import DOCUMENTS
+from tests.conftest import Demonstration
 
 EXPECTED: dict[str, list[tuple[str, set[str], list[float]]]] = {
     "L": [
@@ -48,11 +49,12 @@ def run(data: Path, *arguments: str) -> str:
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.id)
-def test_the_documents_contradictions_and_no_others(document: Any, tmp_path: Path) -> None:
-    root = {"L": "langfang", "X": "xcounty"}[document.id]
-    run(tmp_path, "demo", "--root", root)
+def test_the_documents_contradictions_and_no_others(
+    document: Any, demonstration: Demonstration
+) -> None:
+    data = demonstration({"L": "langfang", "X": "xcounty"}[document.id])
     asked = ("quality", "--place", document.place_id, "--month", document.month, "--json")
-    flags = json.loads(run(tmp_path, *asked))["flags"]
+    flags = json.loads(run(data, *asked))["flags"]
     assert {flag["place"] for flag in flags} == {document.place_id}
     found = [(flag["code"], set(flag["measures"]), flag["values"]) for flag in flags]
     wanted = EXPECTED[document.id]

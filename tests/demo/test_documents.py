@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from typer.testing import CliRunner
 
-from dashboard.__main__ import app
 from dashboard.access import SYSTEM
 from dashboard.coverage import registry, service
 from dashboard.coverage.model import Status, View
@@ -17,6 +15,7 @@ from dashboard.store import Store
 from dashboard.store.model import month_end
 from dashboard.store.unit import DEMONSTRATION, Unit
 from loaders.registry import measures
+from tests.conftest import Demonstration
 
 L, X = DOCUMENTS
 ROOTS = {"L": "langfang", "X": "xcounty"}
@@ -24,13 +23,10 @@ ROOTS = {"L": "langfang", "X": "xcounty"}
 
 @pytest.fixture(scope="module", params=DOCUMENTS, ids=lambda document: ROOTS[document.id])
 def shown(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, demonstration: Demonstration
 ) -> Iterator[tuple[Document, Unit]]:
     document: Document = request.param
-    data = tmp_path_factory.mktemp(document.id)
-    result = CliRunner().invoke(app, ["--data", str(data), "demo", "--root", ROOTS[document.id]])
-    assert result.exit_code == 0, result.output
-    store = Store.open(data)
+    store = Store.open(demonstration(ROOTS[document.id]))
     with store.unit(SYSTEM) as unit:
         yield document, unit
     store.close()

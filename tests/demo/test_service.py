@@ -20,15 +20,15 @@ from dashboard.store.model import month_end
 from dashboard.store.unit import DEMONSTRATION, Unit
 from geodata.errors import DudaoError
 from loaders import Request
+from tests.conftest import Demonstration
 
 CITY, COUNTY, TOWN = "131000000000", "131025000000", "131025100000"
 NOW = month_end(LAST_MONTH)
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    opened = Store.open(tmp_path_factory.mktemp("demo"))
-    prepare_demo(opened, root=COUNTY)
+def store(demonstration: Demonstration) -> Iterator[Store]:
+    opened = Store.open(demonstration(COUNTY))
     yield opened
     opened.close()
 

@@ -7,21 +7,21 @@ from pathlib import Path
 
 import pytest
 
-from dashboard.demo.service import prepare_demo
 from dashboard.store import Store
 from tests.browser.serving import serving
+from tests.conftest import Demonstration
 from tests.security.served import Served
 
 COUNTY = "131025000000"
 
 
 @pytest.fixture(scope="session")
-def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def product(demonstration: Demonstration) -> Iterator[Served]:
     """The product as ``make run`` serves it."""
-    elsewhere = tmp_path_factory.mktemp("product")
-    store = Store.open(elsewhere / "data")
-    prepare_demo(store, root=COUNTY)
-    with serving(elsewhere / "data", elsewhere) as address:
+    data = demonstration(COUNTY)
+    elsewhere = data.parent
+    store = Store.open(data)
+    with serving(data, elsewhere) as address:
         yield _served(address, store, elsewhere)
     store.close()
 

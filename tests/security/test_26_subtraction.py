@@ -23,13 +23,13 @@ from scipy.sparse.csgraph import connected_components
 from dashboard.access import SYSTEM
 from dashboard.coverage import disclosure, registry
 from dashboard.coverage.model import Layer, Source, View
-from dashboard.demo.service import prepare_demo
 from dashboard.privacy import suppress
 from dashboard.privacy.suppress import INSIDE, LEAVING, Bools, Floats, Ints, Shown
 from dashboard.reports import service, tables
 from dashboard.store import Store
 from dashboard.store.model import Pair, month_end
 from geodata.model import Place
+from tests.conftest import Demonstration
 
 NUMERATOR, REST, DENOMINATOR = range(3)
 COUNTY = "131028000000"
@@ -331,10 +331,9 @@ def test_layers_with_the_same_persons_are_decided_together() -> None:
 
 
 @pytest.fixture(scope="module")
-def demonstration(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+def county(demonstration: Demonstration) -> Iterator[Store]:
     """One county of the demonstration, loaded as a clerk would."""
-    store = Store.open(tmp_path_factory.mktemp("demonstration"))
-    prepare_demo(store, root=COUNTY)
+    store = Store.open(demonstration(COUNTY))
     yield store
     store.close()
 
@@ -381,12 +380,12 @@ class Exports:
 @pytest.mark.parametrize("leaving", [False, True])
 @pytest.mark.parametrize("layer_id", WITH_FIGURES)
 def test_no_small_count_of_the_demonstration_can_be_narrowed_down(
-    demonstration: Store, layer_id: str, leaving: bool
+    county: Store, layer_id: str, leaving: bool
 ) -> None:
     layer = registry.layer(layer_id)
     share, threshold = disclosure.is_share(layer), LEAVING if leaving else INSIDE
     personal = [disclosure.is_personal(measure) for measure in (layer.numerator, layer.denominator)]
-    exports = Exports(demonstration, layer, leaving)
+    exports = Exports(county, layer, leaving)
     assert not exports.contradictions
     truth = exports.truth
     at = {place_id: number for number, place_id in enumerate(truth["place_id"])}

@@ -10,23 +10,19 @@ import pytest
 
 from dashboard.access import SYSTEM, Actor, Grant, Role
 from dashboard.accounts.model import SignedIn
-from dashboard.demo.service import prepare_demo
 from dashboard.settings import Settings
-from dashboard.store import Store, Unit
+from dashboard.store import Unit
 from dashboard.ui import blocks, caches, session, texts
+from tests.conftest import Demonstration
 
 COUNTY, TOWN, VILLAGE = "131025000000", "131025100000", "131025100205"
 LATEST = "2026-10"
 
 
 @pytest.fixture(scope="session")
-def demo_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def demo_directory(demonstration: Demonstration) -> Path:
     """A data directory with the demonstration of one county."""
-    directory = tmp_path_factory.mktemp("county")
-    store = Store.open(directory)
-    prepare_demo(store, root=COUNTY)
-    store.close()
-    return directory
+    return demonstration(COUNTY)
 
 
 @pytest.fixture

@@ -18,7 +18,6 @@ from dashboard.accounts.model import SignedIn
 from dashboard.coverage import registry
 from dashboard.coverage.systems import systems
 from dashboard.demo import documents
-from dashboard.demo.service import prepare_demo
 from dashboard.reports import service
 from dashboard.reports.sources import SourceRow
 from dashboard.settings import Settings
@@ -26,6 +25,7 @@ from dashboard.store import Store
 from dashboard.store.model import month_end
 from dashboard.ui import caches, session, sourcesview, texts
 from dashboard.ui.sourcesview import Seen
+from tests.conftest import Demonstration
 
 from .conftest import COUNTY, LATEST, TOWN
 from .test_pages import shown
@@ -85,9 +85,8 @@ def test_a_link_shows_the_layer_where_the_reader_is(configured: Settings) -> Non
 
 
 @pytest.fixture(scope="module")
-def xcounty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    store = Store.open(tmp_path_factory.mktemp("xcounty"))
-    prepare_demo(store, root="xcounty")
+def xcounty(demonstration: Demonstration) -> Iterator[Store]:
+    store = Store.open(demonstration("xcounty"))
     yield store
     store.close()
 
