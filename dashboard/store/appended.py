@@ -7,9 +7,9 @@ knows nothing of that and only keeps the rows.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
-from functools import reduce
+from functools import cache, reduce
 from operator import and_
 from pathlib import Path
 from urllib.parse import unquote
@@ -37,6 +37,22 @@ class Added:
     part: tuple[str | None, ...]
     first: int
     last: int
+
+
+@dataclass(frozen=True, slots=True)
+class Between:
+    """The months from one to another, both included; of some years only, if given."""
+
+    first: str
+    last: str
+    years: frozenset[str] | None = None
+
+    def __contains__(self, month: object) -> bool:
+        return (
+            isinstance(month, str)
+            and self.first <= month <= self.last
+            and (self.years is None or month[:4] in self.years)
+        )
 
 
 class Appended:
@@ -72,7 +88,7 @@ class Appended:
         table = self._table()
         return [] if table is None else sorted({part["month"] for part in table.partitions()})
 
-    def rows(self, **only: Collection[str | None]) -> ds.Dataset:
+    def rows(self, **only: Container[str | None]) -> ds.Dataset:
         """The rows of some partitions, read lazily and from their files only.
 
         Args:
@@ -86,7 +102,7 @@ class Appended:
         files = [file for file in self._added() if file.first <= batch <= file.last]
         return self._of(files).filter(ds.field("batch") == batch)
 
-    def _added(self, **only: Collection[str | None]) -> list[Added]:
+    def _added(self, **only: Container[str | None]) -> list[Added]:
         """The files of some partitions in the current version."""
         table = self._table()
         if table is None:
@@ -186,6 +202,7 @@ class Appended:
             table.vacuum(dry_run=False, full=True)
 
 
+@cache
 def _lies_in(column: str, value: str | None) -> ds.Expression:
     field = ds.field(column)
     return field.is_null() if value is None else field == value

@@ -7,7 +7,7 @@ the record was, so that the latest row of a key can be found inside each partiti
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Container, Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -18,7 +18,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.dataset as ds
 
-from dashboard.store.appended import Appended
+from dashboard.store.appended import Appended, Between
 from loaders.registry import PERSON, Dataset, record_datasets
 
 PARTITIONS = ("county", "month")
@@ -94,7 +94,7 @@ class Ledger(Appended):
         super().__init__(directory, schema_of(dataset.id), PARTITIONS)
         self.dataset = dataset
 
-    def pieces(self, committed: Collection[int], **only: Collection[str | None]) -> Pieces:
+    def pieces(self, committed: Collection[int], **only: Container[str | None]) -> Pieces:
         """The rows of some partitions, read lazily; files of loads that do not count are left out.
 
         Args:
@@ -191,22 +191,17 @@ class Records:
         dataset: str,
         months: Collection[str],
         committed: Collection[int],
-        **only: Collection[str | None],
+        **only: Container[str | None],
     ) -> Pieces:
         """The rows of one dataset that figures of some months are counted from.
 
         Args:
             only: by partition column, the values wanted.
         """
-        years = {month[:4] for month in months}
-        until = max(months, default="")
         ledger = self.ledgers[dataset]
         flows = ledger.dataset.makes_months and dataset not in LATEST
-        wanted = {
-            month
-            for month in ledger.months()
-            if month <= until and (not flows or month[:4] in years)
-        }
+        years = frozenset(month[:4] for month in months) if flows else None
+        wanted = Between("", max(months, default=""), years)
         return ledger.pieces(committed, month=wanted, **only)
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Container, Iterable, Iterator
 from datetime import date
 from functools import cache, cached_property
 from itertools import islice
@@ -37,6 +37,7 @@ from sqlalchemy import (
 
 from dashboard.access import Actor, Scope
 from dashboard.store import database
+from dashboard.store.appended import Between
 from dashboard.store.facts import Facts
 from dashboard.store.model import (
     Batch,
@@ -647,10 +648,11 @@ class Unit:
             for one in wanted:
                 declared = record_datasets()[one.dataset]
                 ledger = self._records.ledgers[one.dataset]
-                only: dict[str, Collection[str]] = {} if counties is None else {"county": counties}
+                only: dict[str, Container[str | None]] = (
+                    {} if counties is None else {"county": counties}
+                )
                 if one.since is not None or one.until is not None:
-                    first, last = one.since or "", one.until or "9999-12"
-                    only["month"] = {month for month in ledger.months() if first <= month <= last}
+                    only["month"] = Between(one.since or "", one.until or "9999-12")
                 pieces = ledger.pieces(committed, **only)
                 if ids and pieces.any:
                     rows, total, latest = engine.select(declared, pieces, committed, ids, one)
