@@ -12,13 +12,13 @@ from streamlit.testing.v1 import AppTest
 
 from dashboard.access import Actor, Grant, Role
 from dashboard.accounts.service import SignedIn
-from dashboard.coverage import forecast, registry, service
+from dashboard.coverage import forecast, funnel, registry, service
 from dashboard.coverage.funnel import Standing
-from dashboard.coverage.model import Status, View
+from dashboard.coverage.model import Part, Status, View
 from dashboard.settings import Settings
 from dashboard.store import Unit
 from dashboard.ui import charts, comparisonview, indicatorsview, outlook, session
-from dashboard.ui.state import Address, Part
+from dashboard.ui.state import Address
 from geodata.model import Level
 
 from .conftest import COUNTY, LATEST, TOWN, VILLAGE
@@ -73,7 +73,7 @@ def test_what_is_left_out_shows_no_number_in_any_list(unit: Unit) -> None:
     plot = charts.funnel_markup(PROTECTED, drawn, {})
     missing = [one for one in service.forecasts(unit, view, Level.VILLAGE) if one.misses]
     listed = comparisonview.misses_markup(PROTECTED, missing, ADDRESS, {})
-    outside = comparisonview._outside(PROTECTED, drawn)
+    outside = funnel.outside(PROTECTED, drawn)
     for one in hidden:
         assert one.cell.place not in [cell.place for cell in drawn.cells]
         assert one.cell.place.id not in listed
@@ -92,7 +92,7 @@ def test_those_who_will_miss_say_by_how_much(unit: Unit) -> None:
 
 def test_the_clearly_worse_stand_first_below_the_funnel(unit: Unit) -> None:
     drawn = service.funnel(unit, VIEW, Level.VILLAGE)
-    outside = comparisonview._outside(CONTRACT, drawn)
+    outside = funnel.outside(CONTRACT, drawn)
     assert len(outside) == sum(stands is not Standing.INSIDE for stands in drawn.stands) > 0
     order = ["far-worse", "far-better", "worse", "better"]
     places = [order.index(tone) for tone, _cell in outside]
