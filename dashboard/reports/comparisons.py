@@ -15,7 +15,7 @@ from math import ceil
 from dashboard.coverage import forecast, funnel, ranking, wording
 from dashboard.coverage.forecast import Forecast, YearEnd
 from dashboard.coverage.model import Cell as Value
-from dashboard.coverage.model import Layer, Part, Status, View
+from dashboard.coverage.model import Direction, Layer, Part, Status, View
 from dashboard.coverage.ranking import Ranked
 from dashboard.privacy.suppress import Shown
 from dashboard.reports import tables
@@ -77,9 +77,11 @@ class Compared:
         return place.name, place.id, self.ways.get(place.id) or self.above.name
 
 
-def _left_out(count: int) -> str:
-    """How many of all places of the level are not judged; nothing where all are."""
-    return f"另有 {count:,} 个单位因人数过少不列出数值，不作判断。" if count else ""
+def _counted(judged: int, found: str, besides: str, hidden: int) -> str:
+    """How many of how many places are listed, and how many of all of the level are not judged."""
+    said = [f"{judged:,} 个单位中，{found}" if judged else "没有可以判断的单位", besides]
+    left = f"因人数过少，有 {hidden:,} 个单位不列出数值，不作判断。" if hidden else ""
+    return f"{'；'.join(filter(None, said))}。{left}"
 
 
 def ranked(seen: Compared, cells: Sequence[Value], by_interval: bool, minimum: int) -> Sheet:
@@ -123,7 +125,7 @@ def ranked(seen: Compared, cells: Sequence[Value], by_interval: bool, minimum: i
         Part.RANK,
         (Column("名次", 0), *tables.counted(layer), *limits, Column("备注")),
         [row(one) for one in (*valued, *others)],
-        (f"{said}共 {len(cells):,} 个单位，{counted:,} 个排名。{_left_out(len(hidden))}",),
+        (said, _counted(len(cells), f"{counted:,} 个排名", "", len(hidden))),
     )
 
 
@@ -162,7 +164,7 @@ def misses(seen: Compared, found: Sequence[YearEnd]) -> Sheet:
             Column(f"80% 区间下限({unit})", layer.decimals),
             Column(f"80% 区间上限({unit})", layer.decimals),
             Column(f"目标({unit})", 2, whole=True),
-            Column(f"还差({amount})", 0),
+            Column(f"{'还差' if layer.direction is Direction.HIGHER else '超出'}({amount})", 0),
             Column(f"每月需({amount})", 0),
             Column("判断"),
             Column("备注"),
@@ -170,10 +172,12 @@ def misses(seen: Compared, found: Sequence[YearEnd]) -> Sheet:
         rows,
         (
             wording.forecast_method(layer),
-            f"{len(judged) - silent:,} 个单位中，{len(rows):,} 个将完不成，"
-            f"其中 {surely:,} 个按区间上端也达不到"
-            f"{f'；{silent:,} 个没有数值、目标或月份不足，不作预测' if silent else ''}。"
-            f"{_left_out(len(found) - len(judged))}",
+            _counted(
+                len(judged) - silent,
+                f"{len(rows):,} 个将完不成，其中 {surely:,} 个按区间上端也达不到",
+                f"{silent:,} 个没有数值、目标或月份不足，不作预测" if silent else "",
+                len(found) - len(judged),
+            ),
         ),
     )
 
@@ -214,7 +218,11 @@ def outside(seen: Compared, cells: Sequence[Value], own: Value) -> Sheet:
         rows,
         (
             f"{wording.funnel_rule()}。{said}",
-            f"{len(drawn.cells):,} 个单位中，{len(rows):,} 个在界限之外"
-            f"{f'；{without:,} 个没有数值' if without else ''}。{_left_out(hidden)}",
+            _counted(
+                len(drawn.cells),
+                f"{len(rows):,} 个在界限之外",
+                f"{without:,} 个没有数值" if without else "",
+                hidden,
+            ),
         ),
     )

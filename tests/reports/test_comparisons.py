@@ -114,7 +114,7 @@ def test_who_will_miss_is_told_of_those_alone_whose_months_are_all_shown(loaded:
     assert int(first["还差(人)"]) > 0 < int(first["每月需(人)"])
     assert float(first["80% 区间下限(%)"]) <= float(first["年末预测(%)"])
     said = top(loaded, Part.MISS)
-    assert "8 个单位中，8 个将完不成" in said and "另有 4 个单位因人数过少" in said
+    assert "8 个单位中，8 个将完不成" in said and "因人数过少，有 4 个单位不列出数值" in said
     assert wording.forecast_method(CONTRACT) in said
     # In the ranking, which is of this month, V05 stands as the others do.
     assert [row["名次"] for row in table(loaded, Part.RANK) if row["代码"] == "V05"] != [""]
@@ -124,10 +124,30 @@ def test_the_funnel_is_drawn_about_the_place_above_and_judges_what_is_shown(load
     rows = table(loaded, Part.FUNNEL)
     assert [(row["代码"], row["判断"]) for row in rows] == [("V08", "明显较差")]
     said = top(loaded, Part.FUNNEL)
-    assert "界限围绕廊坊市合计" in said and "另有 2 个单位因人数过少" in said
+    assert "界限围绕廊坊市合计" in said and "因人数过少，有 2 个单位不列出数值" in said
     # Of a township with a part left out nothing but the rest may be added up.
     own = exported(loaded, Part.FUNNEL, View("A1", LAYER, MONTH))
     assert any("界限围绕平舒镇合计" in line[0] for line in own)
+
+
+@pytest.mark.parametrize("leaving", [False, True])
+@pytest.mark.parametrize("part", Part)
+def test_it_tells_no_more_than_the_table_of_the_map(
+    loaded: Store, part: Part, leaving: bool
+) -> None:
+    known = {}
+    for township in ("A1", "A2", "B1", "B2"):
+        made = service.children_table(
+            loaded, SYSTEM, View(township, LAYER, MONTH), leaving=leaving, format="csv"
+        )
+        for line in csv.reader(StringIO(made.body.decode("utf-8-sig"))):
+            known[line[1] if len(line) > 1 else ""] = line[2:5]
+    rows = table(loaded, part, leaving=leaving)
+    assert rows or leaving
+    value = "现值(%)" if part is Part.MISS else "数值(%)"
+    for row in rows:
+        assert [row["签约人数(人)"], row["建档立卡人口(人)"], row[value]] == known[row["代码"]]
+        assert part is Part.RANK or row[value] != "*"
 
 
 Make = Callable[[Compared, Sequence[Cell]], Sheet]

@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 
 from dashboard.access import Actor, Grant, Role
 from dashboard.accounts.service import SignedIn
-from dashboard.coverage import forecast, funnel, registry, service
+from dashboard.coverage import forecast, funnel, registry, service, wording
 from dashboard.coverage.funnel import Standing
 from dashboard.coverage.model import Part, Status, View
 from dashboard.settings import Settings
@@ -165,6 +165,36 @@ def test_a_long_list_is_turned_page_by_page(configured: Settings, shown: dict[st
     # Another view begins at its first page.
     app.toggle(key="comparison-wilson").set_value(True).run()
     assert app.session_state["comparison-page"] == 0
+
+
+@pytest.mark.parametrize("part", Part)
+def test_the_whole_list_is_taken_along_and_another_view_forgets_it(
+    configured: Settings, part: Part
+) -> None:
+    app = opened(level="township", part=part)
+    app.button(key="export-open").click().run()
+    app.segmented_control(key="export-format").set_value("csv")
+    app.button(key="export-make").click().run()
+    assert not app.exception and not app.error
+    assert "/download/" in "".join(element.proto.body for element in app.get("html"))
+    assert f"大城县各乡镇_{CONTRACT.title}_{wording.part_name(part)}_{LATEST}.csv" in html_of(app)
+    app.query_params["level"] = "village"
+    app.run()
+    assert app.button(key="export-open") and ".csv" not in html_of(app)
+
+
+def test_a_refusal_offers_no_file_nor_does_a_page_for_who_may_not_export(
+    configured: Settings,
+) -> None:
+    def keys(app: AppTest) -> list[str | None]:
+        return [button.key for button in app.button]
+
+    assert "export-open" not in keys(opened(source="verified"))
+    assert "export-open" not in keys(opened(layer="leaflets_count", part="miss"))
+    grant = Grant(Role.VIEWER, TOWN, paths=(f"{COUNTY}/{TOWN}/",))
+    who = Actor("account:viewer", "某人", grants=(grant,))
+    with session.provide(lambda: SignedIn("s3", who.id, who, False)):
+        assert "export-open" not in keys(opened(place=TOWN))
 
 
 def test_a_township_head_compares_the_own_villages_only(
