@@ -26,7 +26,7 @@ OUTER = 0.001
 """Probability beyond each limit at 99.8 %."""
 _TRIMMED = 0.1
 """Share of places at either end whose distance is drawn in before it counts for dispersion."""
-_ENOUGH = 10
+ENOUGH = 10
 """Of fewer places none is drawn in, and who stands out would widen the limits until it does not."""
 
 
@@ -124,7 +124,7 @@ def draw(cells: Sequence[Cell], share: float | None = None) -> Funnel:
         return Funnel((), (), np.nan, 1.0, len(cells))
     share = float(done.sum() / whole.sum()) if share is None else share
     spread = dispersion(done, whole, share)
-    widens = spread.beyond_chance and spread.places >= _ENOUGH
+    widens = spread.beyond_chance and spread.places >= ENOUGH
     phi = spread.phi if widens else 1.0
     placed = [
         (cell, stands)

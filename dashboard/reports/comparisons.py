@@ -15,7 +15,7 @@ from math import ceil
 from dashboard.coverage import forecast, funnel, ranking, wording
 from dashboard.coverage.forecast import Forecast, YearEnd
 from dashboard.coverage.model import Cell as Value
-from dashboard.coverage.model import Direction, Layer, Part, Status, View
+from dashboard.coverage.model import Direction, Layer, Part, View
 from dashboard.coverage.ranking import Ranked
 from dashboard.privacy.suppress import Shown
 from dashboard.reports import tables
@@ -55,7 +55,11 @@ class Compared:
         rows: Sequence[Sequence[Cell]],
         said: Sequence[str],
     ) -> Sheet:
-        """Columns and rows behind those that name a place, under a heading that says it all."""
+        """Columns and rows behind those that name a place, under a heading that says it all.
+
+        Args:
+            said: in sentences, what is judged how and of how many.
+        """
         layer, above, level = self.layer, self.above, self.level.title
         name = f"{above.name}各{level} {layer.title}"
         place = f"{above.name}({above.id})各{level}"
@@ -67,7 +71,8 @@ class Compared:
                 tables.about(place, layer.title, self.view, self.version),
                 f"导出人：{self.by}；导出时间：{self.at:%Y-%m-%d %H:%M}",
                 tables.rule(self.disclosure.threshold, self.leaving),
-                *said,
+                # A line for each sentence: a longer one makes the printed table small.
+                *"".join(said).replace("。", "。\n").splitlines(),
                 layer.help,
             ),
         )
@@ -183,22 +188,25 @@ def misses(seen: Compared, found: Sequence[YearEnd]) -> Sheet:
 
 
 def outside(seen: Compared, cells: Sequence[Value], own: Value) -> Sheet:
-    """The places outside the limits of the funnel, the clearly worse first.
+    """The places outside the limits of the funnel, the clearly worse first, as the screen has them.
 
-    The limits are about the ratio of the place above where that is shown, and stand on the ratios
-    shown only: a share or a scatter of all places would tell of those left out.
+    Where ratios are left out, the limits stand on those shown only: a share or a scatter of all
+    places would tell of the others. Then they are about the ratio of the place above if that is
+    shown, for who is left out often did best; and of fewer than ``funnel.ENOUGH`` nobody is judged,
+    for nothing tells how much places differ anyway, and who is as the others would be praised.
 
     Args:
         cells: of the level, those that have a value and limits.
         own: the place above.
     """
     layer, disclosure = seen.layer, seen.disclosure
-    common = None
-    if own.status is Status.OK and disclosure.whole(own) and own.value is not None:
-        common = own.value / layer.factor
-    drawn = funnel.draw([one for one in cells if disclosure.whole(one)], common)
+    shown = [one for one in cells if disclosure.whole(one)]
     hidden = sum(disclosure.now.get(one.id, Shown.ALL) is not Shown.ALL for one in seen.places)
-    without = len(seen.places) - hidden - len(drawn.cells)
+    common, about = None, "列出数值的单位合计"
+    if hidden and own.value is not None and disclosure.whole(own):
+        common, about = own.value / layer.factor, f"{seen.above.name}合计"
+    few = hidden > 0 and len(shown) < funnel.ENOUGH
+    drawn = funnel.draw([] if few else shown, common)
     rows = [
         (
             *seen.named(cell.place),
@@ -207,17 +215,21 @@ def outside(seen: Compared, cells: Sequence[Value], own: Value) -> Sheet:
         )
         for tone, cell in funnel.outside(layer, drawn)
     ]
-    about = "列出数值的单位合计" if common is None else f"{seen.above.name}合计"
-    said = ""
+    said = [f"{wording.funnel_rule()}。"]
     if drawn.cells:
-        said = f"界限围绕{about} {drawn.share * layer.factor:.{layer.decimals}f}{layer.unit}，"
-        said += f"离散程度只由列出数值的单位算出。{wording.widened(drawn.phi)}"
+        share = f"{drawn.share * layer.factor:.{layer.decimals}f}{layer.unit}"
+        said += [f"界限围绕{about} {share}。", wording.widened(drawn.phi)]
+    if few:
+        said.append(f"列出数值的单位不足 {funnel.ENOUGH} 个，看不出平常相差多少，不作判断。")
+    elif hidden:
+        said.append("界限只由列出数值的单位算出，与页面所见可能不同。")
+    without = len(seen.places) - hidden - len(shown)
     return seen.sheet(
         Part.FUNNEL,
         (*tables.counted(layer), Column("判断")),
         rows,
         (
-            f"{wording.funnel_rule()}。{said}",
+            "".join(said),
             _counted(
                 len(drawn.cells),
                 f"{len(rows):,} 个在界限之外",

@@ -167,7 +167,7 @@ def test_a_long_list_is_turned_page_by_page(configured: Settings, shown: dict[st
     assert app.session_state["comparison-page"] == 0
 
 
-@pytest.mark.parametrize("part", Part)
+@pytest.mark.parametrize("part", [Part.RANK, Part.FUNNEL])
 def test_the_whole_list_is_taken_along_and_another_view_forgets_it(
     configured: Settings, part: Part
 ) -> None:
