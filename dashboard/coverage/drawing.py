@@ -15,10 +15,12 @@ from dashboard.coverage import classify, families, modes, registry
 from dashboard.coverage.families import Scene
 from dashboard.coverage.model import WITHOUT_VALUE, Cell, Layer, Payload, Site, Source, ViewTable
 from dashboard.coverage.modes import Mode, Sample
+from dashboard.store.model import Siblings
 from geodata.coverage_shapes import simplify
 from geodata.crs import wgs84_to_gcj02
 from geodata.distance import metres_per_degree
 from geodata.encode import feature_collection, geometries, to_json
+from geodata.model import Place
 from geodata.plane import Geometries
 
 MapCrs = Literal["wgs84", "gcj02"]
@@ -164,10 +166,14 @@ def _counts_of(cell: Cell, mode: Mode, sample: Sample | None) -> tuple[float | N
 
 
 def samples(seen: Scene, layer: Layer) -> dict[str, Sample]:
-    """The field samples of the children of a scene, by place id; none of a protected layer."""
+    """The field samples of a scene's place and children, by id; none of a protected layer."""
     if not registry.sampled_pairs(layer):
         return {}
-    places, siblings = seen.children.places, seen.children.now
+    own = _samples(seen.own.now, [seen.place], layer)
+    return own | _samples(seen.children.now, seen.children.places, layer)
+
+
+def _samples(siblings: Siblings, places: Sequence[Place], layer: Layer) -> dict[str, Sample]:
     pairs = (registry.recount_pair(layer), registry.judged_pair(layer))
     columns: list[classify.Floats] = []
     for pair in pairs:

@@ -232,6 +232,11 @@ def last_months(month: str) -> list[str]:
     return [f"{at // YEAR:04}-{at % YEAR + 1:02}" for at in range(last - YEAR + 1, last + 1)]
 
 
+def rests_on(layer: Layer, month: str) -> list[str]:
+    """The calendar months whose values a forecast told from ``YYYY-MM`` may stand on."""
+    return [one for one in last_months(month) if not adds_up(layer) or one[:4] == month[:4]]
+
+
 def adds_up(layer: Layer) -> bool:
     """Whether a layer's values add up from January on."""
     return layer.pace is Pace.PROGRESS

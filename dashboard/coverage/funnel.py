@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike
 
 from dashboard.coverage import disclosure
 from dashboard.coverage.classify import Floats
-from dashboard.coverage.model import Cell, Layer
+from dashboard.coverage.model import Cell, Direction, Layer
 
 INNER = 0.025
 """Probability beyond each limit at 95 %."""
@@ -26,7 +26,7 @@ OUTER = 0.001
 """Probability beyond each limit at 99.8 %."""
 _TRIMMED = 0.1
 """Share of places at either end whose distance is drawn in before it counts for dispersion."""
-_ENOUGH = 10
+ENOUGH = 10
 """Of fewer places none is drawn in, and who stands out would widen the limits until it does not."""
 
 
@@ -38,6 +38,12 @@ class Standing(StrEnum):
     INSIDE = "inside"
     ABOVE = "above"
     FAR_ABOVE = "far_above"
+
+
+TONES = ("far-worse", "worse", "inside", "better", "far-better")
+"""What a standing means in a layer's own sense."""
+_OUTSIDE = ("far-worse", "far-better", "worse", "better")
+"""In this order: who is clearly different comes before who may be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +106,15 @@ def suits(layer: Layer) -> bool:
     return disclosure.is_share(layer) and disclosure.is_personal(layer.denominator)
 
 
-def draw(cells: Sequence[Cell]) -> Funnel:
-    """The funnel of the places that have a value, about what they come to together."""
+def draw(cells: Sequence[Cell], share: float | None = None) -> Funnel:
+    """The funnel of the places that have a value.
+
+    Args:
+        share: 0 to 1, to draw it about; None: about what they come to together.
+
+    Raises:
+        ValueError: ``share`` is not within 0 and 1.
+    """
     known = [cell for cell in cells if cell.value is not None]
     done, whole = (
         np.array([getattr(cell, name) for cell in known], dtype=np.float64)
@@ -109,9 +122,9 @@ def draw(cells: Sequence[Cell]) -> Funnel:
     )
     if not known:
         return Funnel((), (), np.nan, 1.0, len(cells))
-    share = float(done.sum() / whole.sum())
+    share = float(done.sum() / whole.sum()) if share is None else share
     spread = dispersion(done, whole, share)
-    widens = spread.beyond_chance and spread.places >= _ENOUGH
+    widens = spread.beyond_chance and spread.places >= ENOUGH
     phi = spread.phi if widens else 1.0
     placed = [
         (cell, stands)
@@ -125,6 +138,22 @@ def draw(cells: Sequence[Cell]) -> Funnel:
         phi,
         len(cells) - len(placed),
     )
+
+
+def tone_of(layer: Layer, stands: Standing) -> str:
+    """A standing in the layer's own sense: one of ``TONES``."""
+    order = TONES if layer.direction is Direction.HIGHER else TONES[::-1]
+    return order[tuple(Standing).index(stands)]
+
+
+def outside(layer: Layer, found: Funnel) -> list[tuple[str, Cell]]:
+    """The places outside the limits with their tone, the clearly worse first; large ones first."""
+    placed = [
+        (tone_of(layer, stands), cell)
+        for cell, stands in zip(found.cells, found.stands, strict=True)
+        if stands is not Standing.INSIDE
+    ]
+    return sorted(placed, key=lambda one: (_OUTSIDE.index(one[0]), -(one[1].denominator or 0)))
 
 
 def limits(share: float, denominators: ArrayLike, phi: float = 1.0) -> Limits:

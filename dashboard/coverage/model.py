@@ -33,6 +33,14 @@ class Source(StrEnum):
     VERIFIED = "verified"
 
 
+class Part(StrEnum):
+    """How the places of one level are compared; id in addresses."""
+
+    RANK = "rank"
+    MISS = "miss"
+    FUNNEL = "funnel"
+
+
 class Status(StrEnum):
     """Whether a place has a value to show. None but the first is ever shown as 0."""
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
 
 from dashboard.coverage import palettes, verification
-from dashboard.coverage.model import Cell, Direction, Layer, Status, ViewTable
+from dashboard.coverage.model import Cell, Direction, Layer, Source, Status, View, ViewTable
 from dashboard.coverage.pace import STANDINGS, standing
 
 
@@ -26,7 +26,8 @@ class Mode(StrEnum):
 
 SAMPLED = (Mode.FACTOR, Mode.LQAS)
 """What is told of the field sample alone."""
-
+DIFFERENCES = (Mode.CHANGE, Mode.GAP)
+"""What is the difference of two values, with a sign."""
 
 POINTS = (-5.0, -1.0, 1.0, 5.0)
 """Class limits of a change in percentage points."""
@@ -94,6 +95,33 @@ def limits(layer: Layer, mode: Mode) -> tuple[float, ...]:
     if mode is Mode.FACTOR:
         return FACTOR_LIMITS
     return POINTS if layer.unit == "%" else PER_CENT
+
+
+def unit(layer: Layer, mode: Mode) -> str:
+    """The unit of the numbers shown, as registries write it; nothing for a factor."""
+    if mode in DIFFERENCES:
+        return "个百分点" if layer.unit == "%" else "%"
+    return {Mode.FACTOR: "", Mode.LQAS: "户"}.get(mode, layer.unit)
+
+
+def decimals(layer: Layer, mode: Mode) -> int:
+    """How many decimals the numbers are shown with."""
+    if mode in DIFFERENCES:
+        return 1
+    return {Mode.FACTOR: 2, Mode.LQAS: 0}.get(mode, layer.decimals)
+
+
+def compared(view: View, mode: Mode, against: str | None) -> tuple[View, View | None]:
+    """The view a mode's numbers are of, and the one they are measured from.
+
+    Args:
+        against: the month a change is measured from.
+    """
+    if mode is Mode.GAP:
+        return replace(view, source=Source.REPORTED), replace(view, source=Source.VERIFIED)
+    if mode is Mode.CHANGE and against is not None:
+        return view, replace(view, month=against)
+    return view, None
 
 
 def change(layer: Layer, now: float | None, before: float | None) -> float | None:

@@ -6,11 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from dashboard.coverage import pace
+from dashboard.coverage import pace, wording
 from dashboard.coverage.disclosure import Pattern
 from dashboard.coverage.model import Cell as Value
 from dashboard.coverage.model import Indicator, Layer, Status, ViewTable
-from dashboard.coverage.pace import Standing
 from dashboard.coverage.systems import State, System
 from dashboard.coverage.targets import Targets
 from dashboard.privacy.suppress import Shown
@@ -19,12 +18,6 @@ from dashboard.reports.model import Cell, Column, Sheet
 from dashboard.reports.tables import HIDDEN
 from geodata.model import Place
 from loaders.registry import measures
-
-STANDINGS = {
-    Standing.AHEAD: "达到序时",
-    Standing.BEHIND: "落后序时",
-    Standing.LATE: "严重滞后",
-}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -133,7 +126,7 @@ def _row(seen: Overview, layer: Layer) -> Sequence[Cell]:
         *_counts(layer, one.cell, shown),
         *units,
         *goals,
-        None if standing is None else STANDINGS[standing],
+        None if standing is None else wording.standing_name(standing),
         *((None, None) if worst is None else (worst.place.name, _value(layer, worst.value))),
         *_trend(seen, one),
         tables.STATUS[one.cell.status],

@@ -2,24 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from dashboard.access import Actor, Kind, acts, check
-from dashboard.coverage import disclosure, ledgers, targets
+from dashboard.coverage import (
+    disclosure,
+    drawing,
+    forecast,
+    ledgers,
+    modes,
+    registry,
+    targets,
+    wording,
+)
 from dashboard.coverage import service as coverage
+from dashboard.coverage.disclosure import Pattern
 from dashboard.coverage.ledgers import MOST_A_PAGE, Query
-from dashboard.coverage.model import View, previous_month
+from dashboard.coverage.model import Part, View, ViewTable, previous_month
+from dashboard.coverage.modes import Mode, Shade
+from dashboard.coverage.ranking import MINIMUM
 from dashboard.coverage.systems import systems
-from dashboard.privacy.suppress import INSIDE, LEAVING
-from dashboard.reports import indicators, problems, sources, tables
+from dashboard.privacy.suppress import INSIDE, LEAVING, Shown
+from dashboard.reports import comparisons, indicators, problems, shades, sources, tables
 from dashboard.reports import ledgers as ledger_sheets
+from dashboard.reports.comparisons import Compared
 from dashboard.reports.files import export
-from dashboard.reports.model import Export, Format, local_now
+from dashboard.reports.model import Export, Format, Sheet, local_now
 from dashboard.reports.problems import RejectedRow
 from dashboard.reports.sources import SourceRow
 from dashboard.store import Store
+from dashboard.store.model import month_end
+from dashboard.store.unit import Unit
 from geodata.errors import DudaoError
+from geodata.model import Level
 from loaders.model import Issue
 
 
@@ -32,6 +48,8 @@ def children_table(
     leaving: bool,
     format: str,
     version: int | None = None,
+    mode: Mode = Mode.VALUE,
+    against: str | None = None,
 ) -> Export:
     """The table of a view as a file, for use inside the county or for taking it out.
 
@@ -41,6 +59,8 @@ def children_table(
 
     Args:
         version: of the month, where an earlier one is wanted.
+        mode: what the map's colours say; other than the values they stand in the last columns.
+        against: the month a change is measured from.
 
     Raises:
         NotAllowed: the actor may export nowhere.
@@ -53,16 +73,22 @@ def children_table(
         if version is not None:
             unit.look_at(view.month, version)
         table = coverage.table(unit, view)
-        before = previous_month(view.month)
-        months = [unit.snapshot(view.month)]
-        months += [unit.snapshot(before)] if before in unit.months() else []
+        colours = None if mode is Mode.VALUE else _shades(unit, table, mode, against)
+        months = [view.month, previous_month(view.month), *([] if against is None else [against])]
+        known = {one: unit.snapshot(one) for one in months if one in unit.months()}
     threshold = LEAVING if leaving else INSIDE
-    patterns = [
-        disclosure.of_export(store.snapshots, snapshot, table.layer, threshold)
-        for snapshot in months
-    ]
-    allowed = tables.Disclosure(threshold, patterns[0], {} if len(patterns) < 2 else patterns[1])
-    sheet = tables.children(table, allowed, by=_name(actor), at=local_now(), leaving=leaving)
+    patterns = {
+        month: disclosure.of_export(store.snapshots, snapshot, table.layer, threshold)
+        for month, snapshot in known.items()
+    }
+    allowed = tables.Disclosure(threshold, *(patterns.get(month, {}) for month in months))
+    last = None
+    if colours is not None:
+        cells = (table.own, *table.cells)
+        last = shades.last(table.layer, mode, cells, colours, allowed, against)
+    sheet = tables.children(
+        table, allowed, by=_name(actor), at=local_now(), leaving=leaving, last=last
+    )
     made = export([sheet], (table.place.name, table.layer.title, view.month), wanted)
     store.record(
         actor,
@@ -78,14 +104,141 @@ def children_table(
             "threshold": threshold,
             "rows": len(sheet.rows),
             "left_out": tables.left_out(sheet),
+            **({} if mode is Mode.VALUE else {"mode": mode.value, "against": against}),
         },
     )
     return made
 
 
+def _shades(unit: Unit, table: ViewTable, mode: Mode, against: str | None) -> dict[str, Shade]:
+    """What the map's colours say of a table's place and the places below, by id."""
+    coloured, measured = modes.compared(table.view, mode, against)
+    shown = table if coloured == table.view else coverage.table(unit, coloured)
+    other = None if measured is None else coverage.table(unit, measured)
+    samples = None
+    if mode in modes.SAMPLED:
+        seen = coverage.scene(unit, table.place.id, table.view.month, table.view.source)
+        samples = drawing.samples(seen, table.layer)
+    cells = (shown.own, *shown.cells)
+    others = {} if other is None else {one.place.id: one for one in (other.own, *other.cells)}
+    found = modes.shades(replace(shown, cells=cells), mode, others, samples)
+    return {cell.place.id: one for cell, one in zip(cells, found, strict=True)}
+
+
 def _name(actor: Actor) -> str:
     """Who exported, for the heading; a login of the operating system stays in the audit."""
     return actor.name if actor.kind is Kind.USER else "本机操作员"
+
+
+@acts("figures.export")
+def comparison_table(
+    store: Store,
+    actor: Actor,
+    view: View,
+    level: Level,
+    part: Part,
+    *,
+    leaving: bool,
+    format: str,
+    version: int | None = None,
+    by_interval: bool = False,
+    minimum: int = MINIMUM,
+) -> Export:
+    """The places of one level below a view's place, compared: the whole list as a file.
+
+    What is left out is decided as for ``children_table``; a forecast is left out with any of the
+    months it stands on. The export is audited before it is handed out.
+
+    Args:
+        version: of the month, where an earlier one is wanted.
+        by_interval, minimum: of a ranking, as in ``coverage.service.ranking``.
+
+    Raises:
+        NotAllowed: the actor may export nowhere.
+        DudaoError: FORMAT_UNKNOWN, or TOO_MANY_ROWS for a Word document; LAYER_NOT_FOUND,
+            MONTH_NOT_FOUND, VERSION_NOT_FOUND; PLACE_NOT_FOUND, no such place where the actor may
+            export; SAMPLE_NOT_COMPARED, RANK_NO_INTERVAL, FUNNEL_NO_SHARE.
+        SystemProblem: FIGURES_INCONSISTENT, the stored sums do not add up.
+    """
+    wanted = Format.parse(format)
+    layer, on = registry.layer(view.layer_id), month_end(view.month)
+    with store.unit(actor, "figures.export") as unit:
+        if version is not None:
+            unit.look_at(view.month, version)
+        snapshot, above = unit.snapshot(view.month), unit.place(view.place_id, on)
+        places = unit.places_below(above, level, on)
+        ways = unit.ways(above, places, on)
+        make = _comparison(unit, view, level, part, by_interval, minimum)
+        rests_on = forecast.rests_on(layer, view.month) if part is Part.MISS else [view.month]
+        past = [unit.snapshot(one) for one in rests_on[:-1] if one in unit.months()]
+    threshold = LEAVING if leaving else INSIDE
+    now, *before = (
+        disclosure.of_export(store.snapshots, one, layer, threshold) for one in (snapshot, *past)
+    )
+    sheet = make(
+        Compared(
+            view=view,
+            version=snapshot.version,
+            layer=layer,
+            above=above,
+            level=level,
+            places=places,
+            ways=ways,
+            disclosure=tables.Disclosure(threshold, now, _most(before)),
+            by=_name(actor),
+            at=local_now(),
+            leaving=leaving,
+        )
+    )
+    title = wording.part_name(part)
+    made = export([sheet], (f"{above.name}各{level.title}", layer.title, title, view.month), wanted)
+    store.record(
+        actor,
+        "figures.export",
+        at=above.id,
+        subject=title,
+        details={
+            "layer": layer.id,
+            "month": view.month,
+            "source": view.source.value,
+            "version": snapshot.version,
+            "level": level.key,
+            "part": part.value,
+            "format": wanted.value,
+            "leaving": leaving,
+            "threshold": threshold,
+            "rows": len(sheet.rows),
+            "left_out": tables.left_out(sheet),
+        },
+    )
+    return made
+
+
+def _comparison(
+    unit: Unit, view: View, level: Level, part: Part, by_interval: bool, minimum: int
+) -> Callable[[Compared], Sheet]:
+    """Reads a comparison; what makes its sheet once it is known what may be shown."""
+    if part is Part.RANK:
+        ranks = coverage.ranking(unit, view, level, by_interval, minimum)
+        return lambda seen: comparisons.ranked(
+            seen, [one.cell for one in ranks], by_interval, minimum
+        )
+    if part is Part.MISS:
+        ends = coverage.forecasts(unit, view, level)
+        return lambda seen: comparisons.misses(seen, ends)
+    layer = registry.layer(view.layer_id)
+    drawn = coverage.funnel(unit, view, level)
+    profile = coverage.profile(unit, view.place_id, view.month, layer.group, view.source)
+    return lambda seen: comparisons.outside(seen, drawn.cells, profile.cells[layer.id])
+
+
+def _most(patterns: Iterable[Pattern]) -> Pattern:
+    """What is left out of any of several months."""
+    joined: Pattern = {}
+    for one in patterns:
+        for place_id, shown in one.items():
+            joined[place_id] = max(joined.get(place_id, Shown.ALL), shown)
+    return joined
 
 
 @acts("figures.export")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Container, Iterable, Iterator
+from collections.abc import Collection, Container, Iterable, Iterator, Sequence
 from datetime import date
 from functools import cache, cached_property
 from itertools import islice
@@ -223,6 +223,17 @@ class Unit:
         ids = below.path.split("/")[:-2]
         found = {above.id: above for above in self.places(ids, on)}
         return [found[above_id] for above_id in ids if above_id in found]
+
+    def ways(self, above: Place, below: Sequence[Place], on: date) -> dict[str, str]:
+        """The names of the places between one and each of some below it, by id: names repeat."""
+        skipped = above.path.count("/")
+        paths = {one.id: one.path.split("/")[skipped:-2] for one in below}
+        between = self.places({step for steps in paths.values() for step in steps}, on)
+        names = {one.id: one.name for one in between}
+        return {
+            place_id: " ".join(names[step] for step in steps if step in names)
+            for place_id, steps in paths.items()
+        }
 
     def search(self, text: str, limit: int, on: date) -> list[Place]:
         """Places by name, pinyin, pinyin initials or start of the code.

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from threading import Lock
 from typing import TypeVar, cast
 
@@ -278,8 +278,7 @@ def layer_answer(
     crs = tiles().crs
     computed = version(unit, view.month)
     other = None if against is None else (against, version(unit, against))
-    if mode is Mode.GAP:
-        view = replace(view, source=Source.REPORTED)
+    view, measured = modes.compared(view, mode, against)
     return _answers.get(
         (unit.scope_key, "layer", view, computed, mode, other, crs),
         lambda: _answer(
@@ -287,7 +286,7 @@ def layer_answer(
                 table(unit, view, computed),
                 _drawn_outlines(unit, view, computed),
                 mode,
-                _other(unit, view, computed, mode, other),
+                _other(unit, measured),
                 _samples(unit, view, computed, mode),
             )
         ),
@@ -298,11 +297,8 @@ def shades(
     unit: Unit, view: View, computed: str, mode: Mode, against: str | None
 ) -> dict[str, Shade]:
     """What the map says of each child of a view, by place id; as in ``layer_answer``."""
-    if mode is Mode.GAP:
-        view = replace(view, source=Source.REPORTED)
-    shown = table(unit, view, computed)
-    then = None if against is None else (against, version(unit, against))
-    other = _other(unit, view, computed, mode, then)
+    view, measured = modes.compared(view, mode, against)
+    shown, other = table(unit, view, computed), _other(unit, measured)
     others = {} if other is None else {cell.place.id: cell for cell in other.cells}
     found = modes.shades(shown, mode, others, _samples(unit, view, computed, mode))
     return {cell.place.id: one for cell, one in zip(shown.cells, found, strict=True)}
@@ -316,13 +312,9 @@ def _samples(unit: Unit, view: View, computed: str, mode: Mode) -> dict[str, Sam
     return drawing.samples(seen, registry.layer(view.layer_id))
 
 
-def _other(
-    unit: Unit, view: View, computed: str, mode: Mode, against: tuple[str, str] | None
-) -> ViewTable | None:
+def _other(unit: Unit, view: View | None) -> ViewTable | None:
     """The table a difference is measured from."""
-    if mode is Mode.GAP:
-        return table(unit, replace(view, source=Source.VERIFIED), computed)
-    return None if against is None else table(unit, replace(view, month=against[0]), against[1])
+    return None if view is None else table(unit, view, version(unit, view.month))
 
 
 def _drawn_outlines(unit: Unit, view: View, version: str) -> Outlines:

@@ -14,10 +14,10 @@ from math import ceil, floor, log10
 import numpy as np
 from markupsafe import Markup
 
-from dashboard.coverage import forecast, palettes
+from dashboard.coverage import forecast, palettes, wording
 from dashboard.coverage.forecast import Forecast, YearEnd
-from dashboard.coverage.funnel import Funnel, Standing, limits
-from dashboard.coverage.model import Cell, Direction, Layer, TrendPoint
+from dashboard.coverage.funnel import TONES, Funnel, limits, tone_of
+from dashboard.coverage.model import Cell, Layer, TrendPoint
 from dashboard.ui import blocks, escape, format, outlook, targetwords
 from dashboard.ui.tables import measure_title, measure_unit
 from dashboard.ui.texts import _, layer_title, unit_name
@@ -276,7 +276,7 @@ def markup(
         right=WIDTH - RIGHT,
         bottom=HEIGHT - BOTTOM,
         told=None if told is None else outlook.sentence(layer, told),
-        method="" if told is None else outlook.method(layer),
+        method="" if told is None else wording.forecast_method(layer, _),
     )
 
 
@@ -310,15 +310,6 @@ class FunnelDrawing:
     share: Tick
     curves: tuple[Curve, ...]
     marks: Markup
-
-
-def standing_tone(layer: Layer, stands: Standing) -> str:
-    """``far-worse``, ``worse``, ``inside``, ``better``, ``far-better`` in the layer's own sense."""
-    order = FUNNEL_TONES if layer.direction is Direction.HIGHER else FUNNEL_TONES[::-1]
-    return order[tuple(Standing).index(stands)]
-
-
-FUNNEL_TONES = ("far-worse", "worse", "inside", "better", "far-better")
 
 
 def funnel(layer: Layer, found: Funnel, ways: Mapping[str, str]) -> FunnelDrawing:
@@ -359,7 +350,7 @@ def funnel(layer: Layer, found: Funnel, ways: Mapping[str, str]) -> FunnelDrawin
             ("outer", drawn.far_high),
         )
     )
-    tones = [standing_tone(layer, stands) for stands in found.stands]
+    tones = [tone_of(layer, stands) for stands in found.stands]
     order = sorted(range(len(tones)), key=lambda at: (tones[at] != "inside", "far" in tones[at]))
     marks = [
         _point(layer, found.cells[at], tones[at], x(whole[at]), y(value[at]), ways) for at in order
@@ -391,7 +382,7 @@ def _point(layer: Layer, cell: Cell, tone: str, x: float, y: float, ways: Mappin
             name=name,
             value=format.value(layer, cell.value),
             counted=format.fraction(layer, cell.numerator, cell.denominator),
-            standing=funnel_name(tone),
+            standing=wording.funnel_name(tone, _),
         )
     )
     if tone == "inside":
@@ -403,17 +394,6 @@ def _point(layer: Layer, cell: Cell, tone: str, x: float, y: float, ways: Mappin
     )
 
 
-def funnel_name(tone: str) -> str:
-    """A standing in the funnel, in words."""
-    return {
-        "far-worse": _("明显较差"),
-        "worse": _("可能较差"),
-        "inside": _("界限之内"),
-        "better": _("可能较好"),
-        "far-better": _("明显较好"),
-    }[tone]
-
-
 def funnel_colours() -> dict[str, str]:
     """The colour of each tone."""
     outside = palettes.colours("RdYlBu", 4)
@@ -422,24 +402,20 @@ def funnel_colours() -> dict[str, str]:
 
 def funnel_markup(layer: Layer, found: Funnel, ways: Mapping[str, str]) -> str:
     """The funnel with its legend and the line that says the place pointed at."""
-    tones = [standing_tone(layer, stands) for stands in found.stands]
+    tones = [tone_of(layer, stands) for stands in found.stands]
     return blocks.render(
         "funnel.html",
         title=layer_title(layer),
         drawn=funnel(layer, found, ways),
         colours=funnel_colours(),
         legend=[
-            (tone, funnel_name(tone), format.number(tones.count(tone))) for tone in FUNNEL_TONES
+            (tone, wording.funnel_name(tone, _), format.number(tones.count(tone))) for tone in TONES
         ],
         axis=_("{measure}（{unit}）").format(
             measure=measure_title(layer.denominator),
             unit=unit_name(measure_unit(layer.denominator)),
         ),
-        widened=_("各单位之间的差异超出偶然，界限已按离散系数 {phi} 放宽。").format(
-            phi=format.number(found.phi, 1)
-        )
-        if found.phi > 1
-        else "",
+        widened=wording.widened(found.phi, _),
         width=FUNNEL_WIDTH,
         height=FUNNEL_HEIGHT,
         left=_F_LEFT,

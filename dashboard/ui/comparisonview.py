@@ -8,17 +8,20 @@ from typing import Any
 
 import streamlit as st
 
-from dashboard.coverage import funnel, ranking, registry, service
+from dashboard.coverage import funnel, ranking, registry, service, wording
 from dashboard.coverage.forecast import YearEnd
 from dashboard.coverage.funnel import Funnel
-from dashboard.coverage.model import Cell, Layer, Source, Status, View
+from dashboard.coverage.model import Layer, Part, Source, Status, View
 from dashboard.coverage.ranking import Ranked
+from dashboard.reports import service as reports
+from dashboard.reports.model import Export
 from dashboard.store.model import month_end
 from dashboard.store.unit import DEMONSTRATION, Unit
 from dashboard.ui import (
     blocks,
     caches,
     charts,
+    exporting,
     format,
     frame,
     layerlist,
@@ -29,10 +32,9 @@ from dashboard.ui import (
     session,
     state,
     tables,
-    targetwords,
     tomap,
 )
-from dashboard.ui.state import Address, Part
+from dashboard.ui.state import Address
 from dashboard.ui.texts import (
     _,
     language,
@@ -142,14 +144,14 @@ class _Comparison:
             ](self.level)
 
     def _head(self) -> str:
-        parts = {Part.RANK: _("排名"), Part.MISS: _("将完不成"), Part.FUNNEL: _("漏斗图")}
         here = self.address.part
         return blocks.render(
             "comparison_head.html",
             title=self._title(),
             help=layer_help(self.layer),
             parts=[
-                (name, self.address.href(part=part), part is here) for part, name in parts.items()
+                (wording.part_name(part, _), self.address.href(part=part), part is here)
+                for part in Part
             ],
             levels=[
                 (
@@ -251,7 +253,7 @@ class _Comparison:
                 name=self.place.name,
                 told=outlook.sentence(self.layer, own),
                 counts=_miss_counts(found, level),
-                method=outlook.method(self.layer),
+                method=wording.forecast_method(self.layer, _),
             ),
         )
         self._listed(
@@ -283,7 +285,7 @@ class _Comparison:
                 ),
             ),
         )
-        outside = _outside(self.layer, found)
+        outside = funnel.outside(self.layer, found)
         self._listed(
             outside,
             lambda rows: outside_markup(
@@ -309,17 +311,36 @@ class _Comparison:
             follow=partial(st.session_state.__setitem__, _GO),
         )
         paging.show(_PAGE, pages)
+        self._export()
+
+    def _export(self) -> None:
+        """The whole list as a file, not the page of it."""
+        address, level = self.address, self.level
+        part = address.part or Part.RANK
+        if level is None:
+            return
+        by_interval = address.wilson and ranking.has_interval(self.layer)
+
+        def make(leaving: bool, chosen: str) -> Export:
+            return reports.comparison_table(
+                caches.store(),
+                session.actor(),
+                self.view,
+                level,
+                part,
+                leaving=leaving,
+                format=chosen,
+                version=address.version,
+                by_interval=by_interval,
+                minimum=address.least,
+            )
+
+        about = ("comparison", self.view, level, part, address.version, by_interval, address.least)
+        exporting.offer(about, self.unit.actor, make)
 
     def _ways(self, places: Sequence[Place]) -> dict[str, str]:
-        """The names of the places between the one above and each of some, by its id."""
-        skipped = self.above.path.count("/")
-        paths = {place.id: place.path.split("/")[skipped:-2] for place in places}
-        wanted = {step for steps in paths.values() for step in steps}
-        names = {one.id: one.name for one in self.unit.places(wanted, self.on)}
-        return {
-            place_id: " ".join(names[step] for step in steps if step in names)
-            for place_id, steps in paths.items()
-        }
+        """As ``Unit.ways``, from the place above."""
+        return self.unit.ways(self.above, places, self.on)
 
 
 def ranking_markup(
@@ -336,10 +357,10 @@ def ranking_markup(
     subtitle = _("{counted} 个排名，{rest} 个不排名").format(
         counted=format.number(counted), rest=format.number(len(every) - counted)
     )
-    way = _("按 95% 区间较差的一端，名次并列") if by_interval else targetwords.best_first(layer)
+    way = wording.ranked_by(layer, by_interval, _)
     return blocks.render(
         "comparison_rank.html",
-        title=_("排名"),
+        title=wording.part_name(Part.RANK, _),
         subtitle=_("，").join((way, subtitle)),
         counts=_count_headings(layer),
         value=_("数值({unit})").format(unit=unit_name(layer.unit)),
@@ -369,7 +390,7 @@ def _ranked(
 ) -> dict[str, Any]:
     cell = one.cell
     if one.small:
-        why = _("分母小于 {least}，不排名").format(least=format.number(least))
+        why = wording.too_small(least, _)
     else:
         why = "" if cell.status is Status.OK else status_name(cell.status)
     return {
@@ -430,34 +451,14 @@ def misses_markup(
                 "short": outlook.rounded(one.short),
                 "monthly": outlook.rounded(one.monthly),
                 "sure": one.surely,
-                "verdict": _("上端也达不到") if one.surely else _("可能完不成"),
-                "note": _forecast_note(layer, one.cell),
+                "verdict": wording.verdict(one, _),
+                "note": wording.forecast_note(layer, one.cell, _),
             }
             for one in rows
             if one.december is not None
         ],
         empty=_("没有将完不成的单位。"),
     )
-
-
-def _forecast_note(layer: Layer, cell: Cell) -> str:
-    """Why a forecast says less than others, or nothing."""
-    if cell.denominator is None:
-        return _("本月没有数据，按此前各月推算")
-    if ranking.has_minimum(layer) and cell.denominator < ranking.MINIMUM:
-        return _("分母小于 {least}，仅供参考").format(least=ranking.MINIMUM)
-    return ""
-
-
-def _outside(layer: Layer, found: Funnel) -> list[tuple[str, Any]]:
-    """The places outside the limits: clearly worse, clearly better, then those that may be."""
-    order = ("far-worse", "far-better", "worse", "better")
-    placed = [
-        (charts.standing_tone(layer, stands), cell)
-        for cell, stands in zip(found.cells, found.stands, strict=True)
-    ]
-    placed = [(tone, cell) for tone, cell in placed if tone != "inside"]
-    return sorted(placed, key=lambda one: (order.index(one[0]), -(one[1].denominator or 0)))
 
 
 def outside_markup(
@@ -472,7 +473,7 @@ def outside_markup(
         "comparison_outside.html",
         title=_("界限之外的单位"),
         colours=charts.funnel_colours(),
-        subtitle=_("99.8% 界限之外的确实不同；95% 界限之外的，每 20 个本无差别的单位里也会有 1 个"),
+        subtitle=wording.funnel_rule(_),
         counts=_count_headings(layer),
         value=_("数值({unit})").format(unit=unit_name(layer.unit)),
         rows=[
@@ -481,7 +482,7 @@ def outside_markup(
                 "counts": _counts(layer, cell.numerator, cell.denominator),
                 "value": format.value(layer, cell.value),
                 "tone": tone,
-                "verdict": charts.funnel_name(tone),
+                "verdict": wording.funnel_name(tone, _),
             }
             for tone, cell in rows
         ],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from math import ceil
 from typing import Any
 
@@ -21,7 +21,6 @@ from dashboard.coverage.explain import (
 )
 from dashboard.coverage.model import Cell, Layer, Source, Status
 from dashboard.store.model import month_end
-from dashboard.store.unit import Unit
 from dashboard.ui import blocks, caches, datawords, format, frame, paging, session, state, texts
 from dashboard.ui.state import Address
 from dashboard.ui.tables import heading, measure_title
@@ -33,7 +32,6 @@ from dashboard.ui.texts import (
     source_name,
     status_name,
 )
-from geodata.model import Place
 
 ROWS_A_PAGE = 50
 LISTED = 30
@@ -66,7 +64,11 @@ def _body(address: Address, place_id: str) -> None:
         blocks.show("explain", markup(found))
         at = paging.number(_PAGE, ceil(found.rows_total / ROWS_A_PAGE))
         rows = found.rows[at * ROWS_A_PAGE : (at + 1) * ROWS_A_PAGE]
-        ways = _ways(unit, found.cell.place, [row.cell.place for row in rows], address.month)
+        ways = unit.ways(
+            found.cell.place,
+            [row.cell.place for row in rows],
+            month_end(address.month),
+        )
         blocks.show("explain-rows", rows_markup(found, address, at, ways))
         paging.show(_PAGE, ceil(found.rows_total / ROWS_A_PAGE))
 
@@ -322,17 +324,6 @@ def _fraction(layer: Layer, numerator: float | None, denominator: float | None) 
     if layer.is_count:
         return format.amount(layer.numerator, numerator)
     return format.fraction(layer, numerator, denominator)
-
-
-def _ways(unit: Unit, top: Place, places: Sequence[Place], month: str) -> dict[str, str]:
-    """The names of the places between one and each of some below it, by id: names repeat."""
-    paths = {place.id: place.path.split("/")[top.path.count("/") : -2] for place in places}
-    between = unit.places({step for steps in paths.values() for step in steps}, month_end(month))
-    names = {one.id: one.name for one in between}
-    return {
-        place_id: " ".join(names[step] for step in steps if step in names)
-        for place_id, steps in paths.items()
-    }
 
 
 def rows_markup(

@@ -9,6 +9,7 @@ import streamlit as st
 
 from dashboard.access import Actor
 from dashboard.coverage.model import View
+from dashboard.coverage.modes import Mode
 from dashboard.reports import service
 from dashboard.reports.model import Export, Format
 from dashboard.ui import blocks, caches, downloads, escape, session
@@ -25,11 +26,13 @@ Make = Callable[[bool, str], Export]
 """Makes the file: whether it leaves the county, and in which format."""
 
 
-def show(view: View, version: int | None, actor: Actor) -> None:
+def show(view: View, version: int | None, actor: Actor, mode: Mode, against: str | None) -> None:
     """The button under a view's table and, once pressed, the choices and the finished file.
 
     Args:
         version: of the month, where an earlier one is shown.
+        mode: what the map's colours say.
+        against: the month a change is measured from.
     """
 
     def make(leaving: bool, chosen: str) -> Export:
@@ -40,9 +43,11 @@ def show(view: View, version: int | None, actor: Actor) -> None:
             leaving=leaving,
             format=chosen,
             version=version,
+            mode=mode,
+            against=against,
         )
 
-    offer((view, version), actor, make)
+    offer((view, version, mode, against), actor, make)
 
 
 def offer(

@@ -11,7 +11,7 @@ import streamlit as st
 
 from dashboard.coverage import pace, registry
 from dashboard.coverage.ledgers import ledgers_of
-from dashboard.coverage.model import Direction, Indicator, Source
+from dashboard.coverage.model import Direction, Indicator, Part, Source
 from dashboard.coverage.pace import STANDINGS, Standing
 from dashboard.reports import service as reports
 from dashboard.reports.model import Export, Format
@@ -32,7 +32,7 @@ from dashboard.ui import (
     tomap,
 )
 from dashboard.ui.layerlist import groups
-from dashboard.ui.state import Address, Part
+from dashboard.ui.state import Address
 from dashboard.ui.texts import _, group_name, language, layer_title, standing_name, status_name
 
 TREND_MONTHS = 12

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from dashboard.coverage import modes, registry
+from dashboard.coverage import modes, registry, wording
 from dashboard.coverage.model import WITHOUT_VALUE, Layer, Status
 from dashboard.coverage.modes import Mode, Shade
-from dashboard.coverage.pace import STANDINGS
 from dashboard.ui import escape, format
 from dashboard.ui.tables import SWATCHES, measure_title
 from dashboard.ui.texts import (
@@ -21,7 +20,6 @@ from dashboard.ui.texts import (
     language,
     layer_title,
     mode_name,
-    standing_name,
     status_name,
     unit_name,
     use,
@@ -55,14 +53,7 @@ def looks(lang: str) -> Looks:
 def look(layer: Layer, mode: Mode = Mode.VALUE) -> dict[str, Any]:
     """How a layer is drawn and named in a mode, in the language in use."""
     colours = modes.colours(layer, mode)
-    unit, decimals = layer.unit, layer.decimals
-    title = layer_title(layer)
-    if mode in (Mode.CHANGE, Mode.GAP):
-        unit, decimals = ("个百分点", 1) if layer.unit == "%" else ("%", 1)
-    if mode is Mode.FACTOR:
-        unit, decimals = "", 2
-    if mode is Mode.LQAS:
-        unit, decimals = "户", 0
+    unit, title = modes.unit(layer, mode), layer_title(layer)
     if mode is not Mode.VALUE:
         title = _("{layer}：{mode}").format(layer=title, mode=mode_name(mode))
     return {
@@ -73,8 +64,8 @@ def look(layer: Layer, mode: Mode = Mode.VALUE) -> dict[str, Any]:
         "classes": class_words(layer, mode),
         "unit": unit_name(unit),
         "unitNote": _("单位：{unit}").format(unit=unit_name(unit)) if unit not in ("%", "") else "",
-        "decimals": decimals,
-        "signed": mode in (Mode.CHANGE, Mode.GAP),
+        "decimals": modes.decimals(layer, mode),
+        "signed": mode in modes.DIFFERENCES,
         "counts": _counts(layer, mode),
     }
 
@@ -96,10 +87,8 @@ def _counts(layer: Layer, mode: Mode) -> list[tuple[str, int]] | None:
 
 def status_words(mode: Mode) -> dict[Status, str]:
     """The words of the classes without a value."""
-    words = {status: status_name(status) for status in WITHOUT_VALUE}
-    if mode is Mode.LQAS:
-        words |= {Status.NO_DATA: _("未抽样"), Status.NOT_APPLICABLE: _("样本不足")}
-    return words
+    names = {status: status_name(status) for status in WITHOUT_VALUE}
+    return names | wording.without_class(mode, _)
 
 
 def column(layer: Layer, mode: Mode, shades: Mapping[str, Shade]) -> tuple[str, dict[str, str]]:
@@ -109,7 +98,7 @@ def column(layer: Layer, mode: Mode, shades: Mapping[str, Shade]) -> tuple[str, 
     """
     drawn, missing = look(layer, mode), status_words(mode)
     # In order of the numbers a class stands for, and the limits need no repeating.
-    named = mode in (Mode.PACE, *modes.SAMPLED)
+    named = wording.class_names(mode, _)
 
     def cell(shade: Shade) -> str:
         if shade.class_index is None or shade.value is None:
@@ -119,7 +108,7 @@ def column(layer: Layer, mode: Mode, shades: Mapping[str, Shade]) -> tuple[str, 
         value = round(shade.value, drawn["decimals"]) + 0.0
         sign = "+" if drawn["signed"] and value > 0 else ""
         number = f"{sign}{format.number(value, drawn['decimals'])}"
-        words = [drawn["classes"][shade.class_index]] if named else []
+        words = [named[shade.class_index]] if named else []
         if mode is Mode.LQAS:
             words.append(_("不符 {count} 户").format(count=number))
         elif mode is not Mode.PACE:
@@ -137,12 +126,8 @@ def column(layer: Layer, mode: Mode, shades: Mapping[str, Shade]) -> tuple[str, 
 
 def class_words(layer: Layer, mode: Mode) -> list[str]:
     """The words of each class, low value first."""
-    if mode is Mode.PACE:
-        return [standing_name(one) for one in STANDINGS]
-    if mode is Mode.FACTOR:
-        return [_("上报偏多(低于 0.90)"), _("基本一致"), _("上报偏少(高于 1.10)")]
-    if mode is Mode.LQAS:
-        return [_("不达标"), _("达标")]
+    if named := wording.class_names(mode, _):
+        return named
     if mode is Mode.VALUE:
         return [format.class_label(layer, index) for index in range(layer.classes)]
     suffix = "" if layer.unit == "%" else "%"

@@ -19,12 +19,12 @@ from branca.element import Element
 from folium.template import Template
 from streamlit_folium import st_folium
 
-from dashboard.coverage import registry
+from dashboard.coverage import registry, wording
 from dashboard.coverage.model import WITHOUT_VALUE, SiteStatus, Source, ViewTable
 from dashboard.coverage.modes import Mode
 from dashboard.settings import Settings
 from dashboard.settings import Tiles as TileSource
-from dashboard.ui import escape, format, targetwords
+from dashboard.ui import escape, format
 from dashboard.ui.assets import asset_url
 from dashboard.ui.charts import ACCENT
 from dashboard.ui.looks import look, looks, status_words
@@ -285,13 +285,7 @@ def _notes(
         notes.append(_("数据来源：{source}").format(source=source_name(address.source)))
     if address.show is Mode.LQAS:
         notes.append(_("图上数字是样本中不符的户数；只作判定，不作排名"))
-    if address.show is Mode.GAP:
-        notes.append(_("正数：上报多于核实；负数：上报少于核实"))
-    if address.show is Mode.FACTOR:
-        notes.append(_("核实系数 = 核实数 ÷ 上报数"))
-    if address.show is Mode.PACE:
-        rule = targetwords.rule(table.layer)
-        notes += [*rule.due, *(words for _colour, words in rule.colours)]
+    notes += wording.mode_rule(table.layer, address.show, _)
     notes += missing
     if any(cell.place.level > table.layer.base_level for cell in table.cells):
         notes.append(

@@ -7,7 +7,7 @@ from functools import partial
 import streamlit as st
 
 from dashboard.coverage import registry, service
-from dashboard.coverage.model import Layer, Profile, Site, Source
+from dashboard.coverage.model import Layer, Part, Profile, Site, Source
 from dashboard.coverage.modes import SAMPLED, Mode
 from dashboard.store.model import month_end
 from dashboard.store.unit import DEMONSTRATION, Unit
@@ -31,7 +31,7 @@ from dashboard.ui import (
 )
 from dashboard.ui import map as drawing
 from dashboard.ui.datawords import dataset_title
-from dashboard.ui.state import Address, Part
+from dashboard.ui.state import Address
 from dashboard.ui.texts import _, language, mode_name
 from geodata.errors import DudaoError
 from geodata.model import Institution, Place
@@ -285,7 +285,8 @@ class MapView:
                 on_click=partial(st.session_state.update, {_WHOLE_LIST: self.shown.place.id}),
             )
         self._comparison()
-        exporting.show(self.shown.view, self.address.version, self.unit.actor)
+        shown, address = self.shown, self.address
+        exporting.show(shown.view, address.version, self.unit.actor, address.show, address.against)
 
     def _shades(self) -> tuple[str, dict[str, str]] | None:
         """What the map's colours say, where they are not those of the values."""

@@ -121,19 +121,3 @@ def monthly(layer: Layer, each: float) -> str:
         else _("今后每月需减少 {count} {unit}才能完成")
     )
     return words.format(count=rounded(each), unit=unit_name(measure_unit(layer.numerator)))
-
-
-def method(layer: Layer) -> str:
-    """How it is forecast, for people who will be asked."""
-    how = (
-        _(
-            "从最近一个有数据的月份起，按今年以来平均每月的变化直线外推到 12 月"
-            "（累计指标每年 1 月重新起算）。"
-        )
-        if forecast.adds_up(layer)
-        else _("从最近一个有数据的月份起，按最近 12 个月平均每月的变化直线外推到 12 月。")
-    )
-    return how + _(
-        "80% 区间由各月变化的大小不一得出：照同样的规律，五次里约有四次落在其中。"
-        "没有考虑季节和工作安排；差多少按当月分母计算。"
-    )

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl, quote_plus
@@ -16,7 +15,7 @@ from urllib.parse import parse_qsl, quote_plus
 import streamlit as st
 
 from dashboard.coverage import registry
-from dashboard.coverage.model import Source, View
+from dashboard.coverage.model import Part, Source, View
 from dashboard.coverage.modes import Mode
 from dashboard.coverage.ranking import MINIMUM
 from dashboard.store.model import month_end
@@ -45,14 +44,6 @@ FIELDS = (
     "place", "layer", "month", "version", "site", "source", "show", "against", "beside", "lang",
     "part", "level", "by", "least", EXPLAIN,
 )  # fmt: skip
-
-
-class Part(StrEnum):
-    """The parts of the page 比较; id in addresses."""
-
-    RANK = "rank"
-    MISS = "miss"
-    FUNNEL = "funnel"
 
 
 LEAST_DIGITS = 5

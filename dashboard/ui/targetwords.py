@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import ceil
 
+from dashboard.coverage import wording
 from dashboard.coverage.model import Cell, Direction, Layer, Pace, Target
 from dashboard.coverage.modes import PACE_COLOURS
-from dashboard.coverage.pace import STANDINGS, Standing
 from dashboard.ui import format
-from dashboard.ui.texts import _, level_name, standing_name, unit_name
+from dashboard.ui.texts import _, level_name, unit_name
 from loaders.registry import measures
 
 
@@ -25,17 +25,8 @@ def by_when(layer: Layer, target: Target, month: str) -> str:
     return _("目标 {target}").format(target=amount(layer, target))
 
 
-def best_first(layer: Layer) -> str:
-    """How a ranking is ordered: a mere count is more or less, for places differ in size."""
-    if not layer.is_count:
-        return _("由好到差，数值相同的名次并列")
-    if layer.direction is Direction.HIGHER:
-        return _("由多到少，数值相同的名次并列")
-    return _("由少到多，数值相同的名次并列")
-
-
 def worst_first(layer: Layer, count: int) -> str:
-    """How many places a table lists, and in what order: ``best_first`` turned round."""
+    """How many places a table lists, and in what order: ``wording.ranked_by`` turned round."""
     if not layer.is_count:
         words = _("{count} 个单位，由差到好")
     elif layer.direction is Direction.HIGHER:
@@ -85,16 +76,8 @@ class Rule:
 
 def rule(layer: Layer) -> Rule:
     """The rule of one layer; what it says is ``coverage.pace.standing``."""
-    colours = [
-        (
-            colour,
-            _("{standing}：{rule}").format(
-                standing=standing_name(one), rule=_condition(layer, one)
-            ),
-        )
-        for colour, one in zip(PACE_COLOURS, STANDINGS, strict=True)
-    ]
-    return Rule((_due(layer),), tuple(colours[::-1]), (_whose_counts(layer),))
+    colours = zip(PACE_COLOURS, wording.pace_rule(layer, _), strict=True)
+    return Rule((wording.due(layer, _),), tuple(colours)[::-1], (_whose_counts(layer),))
 
 
 def general_rule(layers: list[Layer]) -> Rule | None:
@@ -121,29 +104,6 @@ def general_rule(layers: list[Layer]) -> Rule | None:
 
 _KINDS = ((Direction.HIGHER, Pace.PROGRESS), (Direction.HIGHER, Pace.LEVEL))
 """What kind of layer the general rule is told by, the most telling first."""
-
-
-def _due(layer: Layer) -> str:
-    if layer.pace is Pace.PROGRESS:
-        return _("序时 = 年度目标 × 本年已过月数 ÷ 12。")
-    return _("目标全年都应达到，序时即目标。")
-
-
-def _condition(layer: Layer, standing: Standing) -> str:
-    if layer.direction is Direction.LOWER:
-        return {
-            Standing.AHEAD: _("不高于目标"),
-            Standing.BEHIND: _("高于目标，不超过 10%"),
-            Standing.LATE: _("高于目标 10% 以上"),
-        }[standing]
-    late = _("低于序时的 90%")
-    if layer.pace is Pace.PROGRESS:
-        late = _("低于序时的 90%，或年底未达目标")
-    return {
-        Standing.AHEAD: _("不低于序时"),
-        Standing.BEHIND: _("低于序时，不低于序时的 90%"),
-        Standing.LATE: late,
-    }[standing]
 
 
 def _whose_counts(layer: Layer) -> str:

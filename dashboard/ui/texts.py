@@ -14,6 +14,7 @@ from pathlib import Path
 from babel.messages.pofile import read_po
 
 from dashboard.access import Role
+from dashboard.coverage import wording
 from dashboard.coverage.model import Layer, SiteStatus, Source, Status
 from dashboard.coverage.modes import Mode
 from dashboard.coverage.pace import Standing
@@ -163,14 +164,7 @@ def status_name(status: Status) -> str:
 
 def mode_name(mode: Mode) -> str:
     """What the colours of a view say."""
-    return {
-        Mode.VALUE: _("数值"),
-        Mode.PACE: _("序时进度"),
-        Mode.CHANGE: _("变化"),
-        Mode.GAP: _("上报减核实"),
-        Mode.FACTOR: _("核实系数"),
-        Mode.LQAS: _("LQAS 判定"),
-    }[mode]
+    return wording.mode_name(mode, _)
 
 
 def source_name(source: Source) -> str:
@@ -184,11 +178,7 @@ def source_name(source: Source) -> str:
 
 def standing_name(standing: Standing) -> str:
     """How a place stands against its pace."""
-    return {
-        Standing.AHEAD: _("达到序时"),
-        Standing.BEHIND: _("落后序时"),
-        Standing.LATE: _("严重滞后"),
-    }[standing]
+    return wording.standing_name(standing, _)
 
 
 def site_status_name(status: SiteStatus) -> str:

@@ -32,6 +32,7 @@ def test_from_the_map_to_the_funnel_and_to_a_village(open_screen: OpenScreen) ->
     screen.settle()
     worst.hover()
     expect(page.locator(".dd-readout")).to_contain_text("明显较差")
+    expect(page.get_by_role("button", name="导出表格")).to_be_visible()
     page.screenshot(path="tests/out/19-funnel-1440.png")
     page.set_viewport_size({"width": 390, "height": 844})
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")

@@ -181,7 +181,7 @@ def test_the_map_shows_gap_factor_and_judgement(unit: Unit) -> None:
     seen = service.scene(unit, "T0", MONTH)
     table = service.table_of(seen, layer)
     samples = drawing.samples(seen, layer)
-    assert set(samples) == {"T0V0"}
+    assert set(samples) == {"T0", "T0V0"} and samples["T0"] == samples["T0V0"]
     verified = cells(unit, layer.id, Source.VERIFIED)
     at = [cell.place.id for cell in table.cells].index("T0V0")
     gap = modes.shades(table, Mode.GAP, verified)[at]

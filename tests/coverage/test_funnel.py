@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Iterator
+from datetime import date
 from fractions import Fraction
 from math import comb, isnan, sqrt
 
@@ -14,7 +15,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom
 
-from dashboard.coverage.funnel import Standing, dispersion, limits, standing
+from dashboard.coverage import registry
+from dashboard.coverage.funnel import (
+    Standing,
+    dispersion,
+    draw,
+    limits,
+    outside,
+    standing,
+)
+from dashboard.coverage.model import Cell, Status
+from geodata.model import Level, Place
 
 SHARES = st.sampled_from([0.0, 0.001, 0.05, 0.3, 0.5, 0.77, 0.9, 0.985, 1.0])
 
@@ -191,3 +202,21 @@ def test_all_villages_of_a_province_take_less_than_two_seconds() -> None:
     began = time.perf_counter()
     standing(done, due, 0.8)
     assert time.perf_counter() - began < 2.0
+
+
+def test_a_funnel_may_be_drawn_about_a_share_known_otherwise() -> None:
+    cells = [
+        Cell(
+            Place(str(at), f"{at}村", Level.VILLAGE, None, f"{at}/", date(2020, 1, 1), None),
+            float(done), 100.0, float(done), Status.OK, None, None, 3, None, 1, 1, None, None,
+            False, False,
+        )
+        for at, done in enumerate((80, 81, 79))
+    ]  # fmt: skip
+    assert set(draw(cells).stands) == {Standing.INSIDE} and draw(cells).share == 0.8
+    about = draw(cells, 0.95)
+    assert set(about.stands) == {Standing.FAR_BELOW} and about.share == 0.95
+    assert draw([], 0.95).cells == ()
+    layer = registry.layer("contract_coverage")
+    assert [cell.value for _tone, cell in outside(layer, about)] == [80.0, 81.0, 79.0]
+    assert {tone for tone, _cell in outside(layer, about)} == {"far-worse"}

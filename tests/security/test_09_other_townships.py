@@ -21,7 +21,7 @@ from dashboard.accounts import service as accounts
 from dashboard.accounts.model import Account, Change
 from dashboard.coverage import ledgers, registry, service
 from dashboard.coverage.ledgers import Period, Query
-from dashboard.coverage.model import View
+from dashboard.coverage.model import Part, View
 from dashboard.demo import service as demo
 from dashboard.intake import desk
 from dashboard.intake import service as intake
@@ -305,6 +305,15 @@ ATTACKS: dict[str, Attack] = {
     "dashboard.privacy.service.trace": lambda w, a: privacy.trace(w.store, a, w.key),
     "dashboard.reports.service.children_table": lambda w, a: reports.children_table(
         w.store, a, View(THEIRS, LAYER, MONTH), leaving=False, format="csv"
+    ),
+    "dashboard.reports.service.comparison_table": lambda w, a: reports.comparison_table(
+        w.store,
+        a,
+        View(THEIRS, LAYER, MONTH),
+        Level.VILLAGE,
+        Part.RANK,
+        leaving=False,
+        format="csv",
     ),
     "dashboard.reports.service.indicator_table": lambda w, a: reports.indicator_table(
         w.store, a, THEIRS, MONTH, leaving=False, format="csv"

@@ -9,9 +9,9 @@ from datetime import date
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboard.coverage import registry
+from dashboard.coverage import registry, wording
 from dashboard.coverage.forecast import Forecast, YearEnd
-from dashboard.coverage.funnel import Funnel, Standing, draw
+from dashboard.coverage.funnel import TONES, Funnel, Standing, draw, tone_of
 from dashboard.coverage.model import Cell, Direction, Status, Target, TrendPoint
 from dashboard.ui import charts
 from geodata.model import Level, Place
@@ -169,15 +169,15 @@ def test_every_place_of_a_funnel_is_drawn_where_its_limits_say() -> None:
     assert len(drawn.curves) == 4 and [one.style for one in drawn.curves].count("outer") == 2
     # Those outside stand last, so that nothing hides them.
     assert drawn.marks.rindex("<circle") < drawn.marks.index("<path")
-    for tone in charts.FUNNEL_TONES:
-        assert charts.funnel_name(tone) in markup
+    for tone in TONES:
+        assert wording.funnel_name(tone) in markup
 
 
 def test_where_less_is_better_below_is_better() -> None:
     lower = replace(CONTRACT, direction=Direction.LOWER)
-    assert charts.standing_tone(CONTRACT, Standing.FAR_BELOW) == "far-worse"
-    assert charts.standing_tone(lower, Standing.FAR_BELOW) == "far-better"
-    assert charts.standing_tone(lower, Standing.INSIDE) == "inside"
+    assert tone_of(CONTRACT, Standing.FAR_BELOW) == "far-worse"
+    assert tone_of(lower, Standing.FAR_BELOW) == "far-better"
+    assert tone_of(lower, Standing.INSIDE) == "inside"
 
 
 @given(

@@ -12,13 +12,13 @@ from streamlit.testing.v1 import AppTest
 
 from dashboard.access import Actor, Grant, Role
 from dashboard.accounts.service import SignedIn
-from dashboard.coverage import forecast, registry, service
+from dashboard.coverage import forecast, funnel, registry, service, wording
 from dashboard.coverage.funnel import Standing
-from dashboard.coverage.model import Status, View
+from dashboard.coverage.model import Part, Status, View
 from dashboard.settings import Settings
 from dashboard.store import Unit
 from dashboard.ui import charts, comparisonview, indicatorsview, outlook, session
-from dashboard.ui.state import Address, Part
+from dashboard.ui.state import Address
 from geodata.model import Level
 
 from .conftest import COUNTY, LATEST, TOWN, VILLAGE
@@ -73,7 +73,7 @@ def test_what_is_left_out_shows_no_number_in_any_list(unit: Unit) -> None:
     plot = charts.funnel_markup(PROTECTED, drawn, {})
     missing = [one for one in service.forecasts(unit, view, Level.VILLAGE) if one.misses]
     listed = comparisonview.misses_markup(PROTECTED, missing, ADDRESS, {})
-    outside = comparisonview._outside(PROTECTED, drawn)
+    outside = funnel.outside(PROTECTED, drawn)
     for one in hidden:
         assert one.cell.place not in [cell.place for cell in drawn.cells]
         assert one.cell.place.id not in listed
@@ -92,7 +92,7 @@ def test_those_who_will_miss_say_by_how_much(unit: Unit) -> None:
 
 def test_the_clearly_worse_stand_first_below_the_funnel(unit: Unit) -> None:
     drawn = service.funnel(unit, VIEW, Level.VILLAGE)
-    outside = comparisonview._outside(CONTRACT, drawn)
+    outside = funnel.outside(CONTRACT, drawn)
     assert len(outside) == sum(stands is not Standing.INSIDE for stands in drawn.stands) > 0
     order = ["far-worse", "far-better", "worse", "better"]
     places = [order.index(tone) for tone, _cell in outside]
@@ -165,6 +165,36 @@ def test_a_long_list_is_turned_page_by_page(configured: Settings, shown: dict[st
     # Another view begins at its first page.
     app.toggle(key="comparison-wilson").set_value(True).run()
     assert app.session_state["comparison-page"] == 0
+
+
+@pytest.mark.parametrize("part", [Part.RANK, Part.FUNNEL])
+def test_the_whole_list_is_taken_along_and_another_view_forgets_it(
+    configured: Settings, part: Part
+) -> None:
+    app = opened(level="township", part=part)
+    app.button(key="export-open").click().run()
+    app.segmented_control(key="export-format").set_value("csv")
+    app.button(key="export-make").click().run()
+    assert not app.exception and not app.error
+    assert "/download/" in "".join(element.proto.body for element in app.get("html"))
+    assert f"大城县各乡镇_{CONTRACT.title}_{wording.part_name(part)}_{LATEST}.csv" in html_of(app)
+    app.query_params["level"] = "village"
+    app.run()
+    assert app.button(key="export-open") and ".csv" not in html_of(app)
+
+
+def test_a_refusal_offers_no_file_nor_does_a_page_for_who_may_not_export(
+    configured: Settings,
+) -> None:
+    def keys(app: AppTest) -> list[str | None]:
+        return [button.key for button in app.button]
+
+    assert "export-open" not in keys(opened(source="verified"))
+    assert "export-open" not in keys(opened(layer="leaflets_count", part="miss"))
+    grant = Grant(Role.VIEWER, TOWN, paths=(f"{COUNTY}/{TOWN}/",))
+    who = Actor("account:viewer", "某人", grants=(grant,))
+    with session.provide(lambda: SignedIn("s3", who.id, who, False)):
+        assert "export-open" not in keys(opened(place=TOWN))
 
 
 def test_a_township_head_compares_the_own_villages_only(

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
+from io import StringIO
 
 import pytest
 import streamlit_folium
 from pytest import MonkeyPatch
 
+from dashboard.access import SYSTEM
 from dashboard.coverage import registry, service
 from dashboard.coverage.model import Source, View
 from dashboard.coverage.modes import Mode
+from dashboard.reports import service as reports
 from dashboard.settings import Settings
 from dashboard.settings import Tiles as TileSource
 from dashboard.store import Unit
 from dashboard.ui import caches, tables
 from dashboard.ui import map as drawing
-from dashboard.ui.looks import _is_dark, column, look, looks
+from dashboard.ui.looks import _is_dark, class_words, column, look, looks, status_words
 from dashboard.ui.state import Address
 from dashboard.ui.texts import mode_name
 from dashboard.ui.tiles import Tiles
@@ -176,3 +180,28 @@ def test_the_table_says_what_the_colours_say(unit: Unit, mode: Mode) -> None:
         else:
             assert "background" not in last
     assert classed > 0
+
+
+@pytest.mark.parametrize("mode", [mode for mode in Mode if mode is not Mode.VALUE])
+def test_the_file_says_what_the_colours_say(unit: Unit, mode: Mode) -> None:
+    against = "2025-10" if mode is Mode.CHANGE else None
+    view = View(TOWN, "contract_coverage", LATEST)
+    shades = caches.shades(unit, view, caches.version(unit, LATEST), mode, against)
+    made = reports.children_table(
+        caches.store(), SYSTEM, view, leaving=False, format="csv", mode=mode, against=against
+    )
+    lines = list(csv.reader(StringIO(made.body.decode("utf-8-sig"))))
+    head = next(number for number, line in enumerate(lines) if line[0] == "地区")
+    layer = registry.layer(view.layer_id)
+    heading = column(layer, mode, {})[0].partition("(")[0]
+    at = next(n for n, title in enumerate(lines[head]) if heading in title and n > 5)
+    told = {line[1]: line[at] for line in lines[head + 2 :] if line[at] != "*"}
+    assert told and any(shades[place_id].class_index is not None for place_id in told)
+    for place_id, written in told.items():
+        shade = shades[place_id]
+        if shade.class_index is None or shade.value is None:
+            assert written == status_words(mode)[shade.status]
+        elif mode in (Mode.PACE, Mode.LQAS):
+            assert written == class_words(layer, mode)[shade.class_index]
+        else:
+            assert float(written) == pytest.approx(shade.value, abs=0.0501)

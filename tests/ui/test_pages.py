@@ -110,3 +110,14 @@ def test_a_row_of_the_table_leads_to_the_same_way_of_looking(
     )
     assert all(f"{name}=" in link for name in way)
     assert ("beside=" in link) is ("beside" in way)
+
+
+def test_a_file_made_of_one_colouring_is_not_offered_under_another(configured: Settings) -> None:
+    app = opened(place=TOWN, layer="contract_coverage", month=LATEST, show="pace")
+    app.button(key="export-open").click().run()
+    app.segmented_control(key="export-format").set_value("csv")
+    app.button(key="export-make").click().run()
+    assert not app.error and f"_{LATEST}.csv" in shown(app)
+    app.query_params["show"] = "lqas"
+    app.run()
+    assert app.button(key="export-open") and ".csv" not in shown(app)
