@@ -85,7 +85,8 @@ class Funnel:
         cells: those that have a value and limits; what is left out of the layer is not among them
             and counts in nothing.
         stands: where each of them lies, in their order.
-        share: of all of them together, 0 to 1; NaN without any.
+        share: of all of them together; NaN without any. Above 1, more done than there is to do,
+            there are no limits and no cells.
         phi: what the limits are widened by: 1, or the dispersion of at least 10 places where it is
             beyond chance.
         without: how many more places there are.
@@ -107,13 +108,10 @@ def suits(layer: Layer) -> bool:
 
 
 def draw(cells: Sequence[Cell], share: float | None = None) -> Funnel:
-    """The funnel of the places that have a value.
+    """The funnel of the places that have a value; empty where more is done than there is to do.
 
     Args:
-        share: 0 to 1, to draw it about; None: about what they come to together.
-
-    Raises:
-        ValueError: ``share`` is not within 0 and 1.
+        share: to draw it about; None: about what they come to together.
     """
     known = [cell for cell in cells if cell.value is not None]
     done, whole = (
@@ -123,6 +121,8 @@ def draw(cells: Sequence[Cell], share: float | None = None) -> Funnel:
     if not known:
         return Funnel((), (), np.nan, 1.0, len(cells))
     share = float(done.sum() / whole.sum()) if share is None else share
+    if share > 1:
+        return Funnel((), (), share, 1.0, len(cells))
     spread = dispersion(done, whole, share)
     widens = spread.beyond_chance and spread.places >= ENOUGH
     phi = spread.phi if widens else 1.0

@@ -180,6 +180,11 @@ def funnel_rule(_: Say = str) -> str:
     return _("99.8% 界限之外的确实不同；95% 界限之外的，每 20 个本无差别的单位里也会有 1 个")
 
 
+def above_whole(_: Say = str) -> str:
+    """Why there is no funnel about a share above 1."""
+    return _("合计分子大于分母，比率超过 100%，没有漏斗图。请先核对这个图层的数据。")
+
+
 def widened(phi: float, _: Say = str) -> str:
     """That limits are wider than chance alone makes them; nothing where they are not."""
     if phi <= 1:

@@ -219,6 +219,8 @@ def outside(seen: Compared, cells: Sequence[Value], own: Value) -> Sheet:
     if drawn.cells:
         share = f"{drawn.share * layer.factor:.{layer.decimals}f}{layer.unit}"
         said += [f"界限围绕{about} {share}。", wording.widened(drawn.phi)]
+    if drawn.share > 1:
+        said.append(wording.above_whole())
     if few:
         said.append(f"列出数值的单位不足 {funnel.ENOUGH} 个，看不出平常相差多少，不作判断。")
     elif hidden:

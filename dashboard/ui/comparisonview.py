@@ -265,6 +265,9 @@ class _Comparison:
 
     def _funnel(self, level: Level) -> None:
         found = caches.funnel(self.unit, self.view, level)
+        if found.share > 1:
+            frame.line("dd-empty", wording.above_whole(_))
+            return
         if not found.cells:
             frame.line("dd-empty", _("本月没有可比的数值。请在左侧换一个月份。"))
             return
