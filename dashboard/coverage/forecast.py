@@ -28,6 +28,9 @@ MINIMUM = 6
 MINIMUM_RESTARTED = 3
 """Of this year's months: two show one change, so nothing tells how much changes differ."""
 _SAME = 1e-9
+_NOISE = 6
+"""Decimals an amount is told with: a value times its denominator gives back 10 persons as
+10.000000000000002, and whoever rounds up would ask for 11."""
 GOES_ON = (Status.OK, Status.NO_DATA)
 """Who is late to report goes on; who is left out, or to whom it does not apply, does not."""
 _OUTLOOK = ("value", "low", "high", "months", "misses", "surely")
@@ -332,7 +335,7 @@ def _lacking(layer: Layer, cell: Cell, target: float, value: float | None) -> fl
     if value is None or cell.denominator is None:
         return None
     gap = (target - value) * cell.denominator / layer.factor
-    return max(0.0, gap if layer.direction is Direction.HIGHER else -gap)
+    return max(0.0, round(gap if layer.direction is Direction.HIGHER else -gap, _NOISE))
 
 
 def missed(value: ArrayLike, target: ArrayLike, direction: Direction) -> NDArray[np.bool_]:

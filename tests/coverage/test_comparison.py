@@ -147,6 +147,16 @@ def test_where_lower_is_better_it_is_the_excess_that_counts(unit: Unit) -> None:
     assert found.short is not None and found.short > 10
 
 
+def test_who_stands_still_lacks_the_persons_counted_and_not_one_more(unit: Unit) -> None:
+    layer = registry.layer(CONTRACT)
+    some = service.table(unit, view(place="T0")).cells[0]
+    for signed, of in ((715, 860), (35, 45), (56, 66), (1, 3)):
+        value = signed / of * 100
+        cell = replace(some, numerator=signed, denominator=of, value=value, status=Status.OK)
+        found = forecast.of_place(layer, cell, NOW, [value] * 12, 100.0)
+        assert (found.short, found.monthly) == (of - signed, (of - signed) / 2)
+
+
 def test_december_is_its_own_answer(unit: Unit) -> None:
     layer = registry.layer(CONTRACT)
     cell = service.table(unit, view(place="T0")).cells[0]
