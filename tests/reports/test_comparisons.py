@@ -216,7 +216,7 @@ def test_a_december_stands_alone(loaded: Store) -> None:
     assert not comparisons.told(now, end)
 
 
-@pytest.mark.parametrize(("part", "format"), list(zip(Part, Format, strict=True))
+@pytest.mark.parametrize(("part", "format"), list(zip(Part, Format, strict=True)))
 def test_the_heading_says_what_who_and_the_rule_and_each_is_audited(
     loaded: Store, part: Part, format: Format
 ) -> None:
