@@ -133,7 +133,7 @@ def payload(
     numbers = to_json(
         [
             (
-                value,
+                _number_of(shown.layer, cell, mode, value),
                 *_counts_of(cell, mode, (samples or {}).get(cell.place.id)),
                 code,
                 # LQAS sorts into two classes; it never ranks.
@@ -152,6 +152,13 @@ def payload(
     )
     head = f'{{"type":"FeatureCollection","shapes":"{drawn.digest}","counts":{counts},"features":['
     return to_payload(f"{head}{','.join(features)}]}}".encode())
+
+
+def _number_of(layer: Layer, cell: Cell, mode: Mode, value: float | None) -> float | None:
+    """The number written on a place: its value as tables write it, or the shade's own."""
+    if value is None or mode not in (Mode.VALUE, Mode.PACE):
+        return value
+    return layer.written(value, cell.aim)
 
 
 def _counts_of(cell: Cell, mode: Mode, sample: Sample | None) -> tuple[float | None, float | None]:

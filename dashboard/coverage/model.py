@@ -9,6 +9,8 @@ import pandas as pd
 
 from geodata.model import Institution, InstitutionKind, Level, Place
 
+_SAME = 1e-9
+
 
 class Direction(StrEnum):
     """Which way is better."""
@@ -104,6 +106,21 @@ class Layer:
         """Number of classes."""
         return len(self.breaks) + 1
 
+    def written(self, value: float, target: float | None) -> float:
+        """What to write of a value with ``decimals``: the nearest number short of the target,
+        where rounding would put it on a target that it misses.
+
+        3,999 persons of 4,000 are 99.9 %, not 100.0 %.
+        """
+        if target is None or abs(value - target) <= _SAME * max(1.0, abs(target)):
+            return value
+        found, step = round(value, self.decimals), 10.0**-self.decimals
+        if self.direction is Direction.HIGHER and value < target <= found:
+            return round(found - step, self.decimals)
+        if self.direction is Direction.LOWER and value > target >= found:
+            return round(found + step, self.decimals)
+        return value
+
     @property
     def is_count(self) -> bool:
         """Whether the value is the numerator itself, divided by nothing."""
@@ -169,6 +186,11 @@ class Cell:
     has_boundary: bool
     indicative: bool
     target: Target | None = None
+
+    @property
+    def aim(self) -> float | None:
+        """The target's value; None without one."""
+        return None if self.target is None else self.target.value
 
     @property
     def disagrees(self) -> bool:

@@ -152,7 +152,11 @@ def misses(seen: Compared, found: Sequence[YearEnd]) -> Sheet:
         return (
             *seen.named(one.cell.place),
             *tables.numbers(one.cell, layer, seen.disclosure),
-            *(december.value, december.low, december.high, one.target),
+            *(
+                tables.written(layer, value, one.target)
+                for value in (december.value, december.low, december.high)
+            ),
+            one.target,
             *(None if lacks is None else ceil(lacks) for lacks in (one.short, one.monthly)),
             wording.verdict(one),
             wording.forecast_note(layer, one.cell),

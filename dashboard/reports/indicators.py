@@ -121,16 +121,20 @@ def _row(seen: Overview, layer: Layer) -> Sequence[Cell]:
     worst = _worst(seen, layer)
     return (
         layer.title,
-        _value(layer, one.cell.value) if whole else HIDDEN,
+        _value(layer, one.cell.value, one.cell.aim) if whole else HIDDEN,
         layer.unit,
         *_counts(layer, one.cell, shown),
         *units,
         *goals,
         None if standing is None else wording.standing_name(standing),
-        *((None, None) if worst is None else (worst.place.name, _value(layer, worst.value))),
+        *((None, None) if worst is None else _named(layer, worst)),
         *_trend(seen, one),
         tables.STATUS[one.cell.status],
     )
+
+
+def _named(layer: Layer, cell: Value) -> tuple[Cell, Cell]:
+    return cell.place.name, _value(layer, cell.value, cell.aim)
 
 
 def _counts(layer: Layer, cell: Value, shown: Shown) -> tuple[Cell, Cell]:
@@ -161,10 +165,10 @@ def _trend(seen: Overview, one: Indicator) -> list[Cell]:
     return [
         HIDDEN
         if patterns[one.layer.id].get(one.cell.place.id, Shown.ALL) is not Shown.ALL
-        else _value(one.layer, value)
+        else _value(one.layer, value, one.cell.aim)
         for patterns, value in zip(seen.patterns, one.trend, strict=True)
     ]
 
 
-def _value(layer: Layer, value: float | None) -> float | None:
-    return None if value is None else round(value, layer.decimals)
+def _value(layer: Layer, value: float | None, target: float | None) -> float | None:
+    return None if value is None else round(layer.written(value, target), layer.decimals)

@@ -161,8 +161,13 @@ def numbers(cell: Value, layer: Layer, disclosure: Disclosure) -> tuple[Cell, ..
     if layer.is_count:
         return (cell.value if shown is Shown.ALL else HIDDEN,)
     if shown is Shown.ALL:
-        return cell.numerator, cell.denominator, cell.value
+        return cell.numerator, cell.denominator, written(layer, cell.value, cell.aim)
     return HIDDEN, cell.denominator if shown is Shown.DENOMINATOR else HIDDEN, HIDDEN
+
+
+def written(layer: Layer, value: float | None, target: float | None) -> float | None:
+    """A value as ``Layer.written``, as the screens write it."""
+    return None if value is None else layer.written(value, target)
 
 
 def status(cell: Value, disclosure: Disclosure) -> str:
@@ -218,9 +223,9 @@ def _change(cell: Value, layer: Layer, disclosure: Disclosure) -> float | None:
     if disclosure.before.get(cell.place.id, Shown.ALL) is not Shown.ALL:
         return None
     places = layer.decimals
-    change = round(cell.value, places) - round(cell.value - cell.change, places)
+    now, before = layer.written(cell.value, cell.aim), cell.value - cell.change
     # Never a minus in front of nothing.
-    return round(change, places) or 0.0
+    return round(round(now, places) - round(before, places), places) or 0.0
 
 
 def _whole(measure: Measure) -> int:

@@ -149,6 +149,7 @@ def trend(layer: Layer, points: Sequence[TrendPoint], end: YearEnd | None = None
     every = max(1, ceil(len(axis) / _MONTH_LABELS))
     suffix = "%" if layer.unit == "%" else ""
     months = list(axis)
+    target = None if end is None else end.target
     return Trend(
         tuple(tuple(line) for line in lines if line),
         tuple(silent),
@@ -162,7 +163,7 @@ def trend(layer: Layer, points: Sequence[TrendPoint], end: YearEnd | None = None
         ),
         _steps(layer, shown, x, y),
         tuple(
-            Mark(x(axis[month]), y(one.value), _told_words(layer, month, one))
+            Mark(x(axis[month]), y(one.value), _told_words(layer, month, one, target))
             for month, one in told.items()
         ),
         "".join(begin),
@@ -180,11 +181,11 @@ def _told(end: YearEnd | None) -> dict[str, Forecast]:
     }
 
 
-def _told_words(layer: Layer, month: str, told: Forecast) -> str:
+def _told_words(layer: Layer, month: str, told: Forecast, target: float | None) -> str:
     return _("{month}预测：{value}（80% 区间 {range}）").format(
         month=format.month(month),
-        value=format.value(layer, told.value),
-        range=format.between(layer, told.low, told.high),
+        value=format.value(layer, told.value, target),
+        range=format.between(layer, told.low, told.high, target),
     )
 
 
@@ -215,7 +216,7 @@ def _words(layer: Layer, point: TrendPoint) -> str:
     month = format.month(point.month)
     if point.value is None:
         return _("{month}：没有数值").format(month=month)
-    value = format.value(layer, point.value)
+    value = format.value(layer, point.value, None if point.target is None else point.target.value)
     counted = format.fraction(layer, point.numerator, point.denominator)
     if not counted:
         return _("{month}：{value}").format(month=month, value=value)
@@ -380,7 +381,7 @@ def _point(layer: Layer, cell: Cell, tone: str, x: float, y: float, ways: Mappin
     words = escape.html(
         _("{name}：{value}，{counted}，{standing}").format(
             name=name,
-            value=format.value(layer, cell.value),
+            value=format.value(layer, cell.value, cell.aim),
             counted=format.fraction(layer, cell.numerator, cell.denominator),
             standing=wording.funnel_name(tone, _),
         )

@@ -401,7 +401,7 @@ def _ranked(
         "rank": format.number(one.rank),
         "quiet": one.rank is None,
         "counts": _counts(layer, cell.numerator, cell.denominator),
-        "value": format.value(layer, cell.value),
+        "value": format.value(layer, cell.value, cell.aim),
         "interval": format.between(layer, one.low, one.high),
         "why": why,
     }
@@ -447,9 +447,9 @@ def misses_markup(
         rows=[
             {
                 **_place(one.cell.place, address, ways),
-                "now": format.value(layer, one.cell.value),
-                "end": format.value(layer, one.december.value),
-                "interval": format.between(layer, one.december.low, one.december.high),
+                "now": format.value(layer, one.cell.value, one.target),
+                "end": format.value(layer, one.december.value, one.target),
+                "interval": format.between(layer, one.december.low, one.december.high, one.target),
                 "target": format.value(layer, one.target),
                 "short": outlook.rounded(one.short),
                 "monthly": outlook.rounded(one.monthly),
@@ -483,7 +483,7 @@ def outside_markup(
             {
                 **_place(cell.place, address, ways),
                 "counts": _counts(layer, cell.numerator, cell.denominator),
-                "value": format.value(layer, cell.value),
+                "value": format.value(layer, cell.value, cell.aim),
                 "tone": tone,
                 "verdict": wording.funnel_name(tone, _),
             }

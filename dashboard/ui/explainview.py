@@ -139,7 +139,7 @@ def _times(layer: Layer) -> str:
 def _result(found: Explanation) -> str:
     if found.cell.value is None:
         return status_name(found.cell.status)
-    return format.value(found.layer, found.cell.value)
+    return format.value(found.layer, found.cell.value, found.cell.aim)
 
 
 def _said(found: Explanation) -> str:
@@ -372,7 +372,7 @@ def _row(layer: Layer, row: Row, address: Address, way: str) -> dict[str, Any]:
         ],
         "value": status_name(cell.status)
         if cell.value is None
-        else format.value(layer, cell.value),
+        else format.value(layer, cell.value, cell.aim),
         "records": [
             _("{dataset} {count} 条").format(
                 dataset=datawords.dataset_title(one.dataset), count=format.number(one.rows)

@@ -34,19 +34,22 @@ def with_unit(text: str, unit: str) -> str:
     return f"{text}{unit}" if unit == "%" else f"{text} {unit_name(unit)}"
 
 
-def value(layer: Layer, amount: float | None) -> str:
-    """A layer's value with its unit."""
+def value(layer: Layer, amount: float | None, target: float | None = None) -> str:
+    """A layer's value with its unit; of one that misses its target as ``Layer.written``."""
     if amount is None:
         return MISSING
-    return with_unit(number(amount, layer.decimals), layer.unit)
+    return with_unit(number(layer.written(amount, target), layer.decimals), layer.unit)
 
 
-def between(layer: Layer, low: float | None, high: float | None) -> str:
+def between(
+    layer: Layer, low: float | None, high: float | None, target: float | None = None
+) -> str:
     """An interval of a layer's values: ``82.3%–87.1%``."""
     if low is None or high is None:
         return MISSING
     sign = "%" if layer.unit == "%" else ""
-    return f"{number(low, layer.decimals)}{sign}–{value(layer, high)}"
+    least = number(layer.written(low, target), layer.decimals)
+    return f"{least}{sign}–{value(layer, high, target)}"
 
 
 def limit(amount: float) -> str:
@@ -59,7 +62,8 @@ def moved(layer: Layer, cell: Cell) -> float | None:
     if cell.change is None or cell.value is None:
         return None
     places = layer.decimals
-    return round(round(cell.value, places) - round(cell.value - cell.change, places), places)
+    now, before = layer.written(cell.value, cell.aim), cell.value - cell.change
+    return round(round(now, places) - round(before, places), places)
 
 
 def change(layer: Layer, amount: float | None) -> str:

@@ -203,7 +203,7 @@ def _row(one: Indicator, address: Address) -> dict[str, Any]:
         ],
         "value": status_name(cell.status)
         if cell.value is None
-        else format.value(layer, cell.value),
+        else format.value(layer, cell.value, cell.aim),
         "counted": ""
         if cell.value is None
         else format.fraction(layer, cell.numerator, cell.denominator),
@@ -239,6 +239,6 @@ def _worst(one: Indicator, address: Address) -> dict[str, str] | None:
         return None
     return {
         "name": one.worst.place.name,
-        "value": format.value(one.layer, one.worst.value),
+        "value": format.value(one.layer, one.worst.value, one.worst.aim),
         "href": address.href(layer=one.layer.id, place=one.worst.place.id),
     }

@@ -35,8 +35,8 @@ def sentence(layer: Layer, end: YearEnd) -> Sentence:
     parts = {
         "year": end.month[:4],
         "month": format.month(end.month),
-        "value": format.value(layer, december.value),
-        "range": format.between(layer, december.low, december.high),
+        "value": format.value(layer, december.value, end.target),
+        "range": format.between(layer, december.low, december.high, end.target),
         "target": target,
     }
     if forecast.months_left(end.month) == 0:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import ceil, floor
 from typing import Any
 
 from dashboard.coverage import pace, registry
@@ -34,6 +35,7 @@ from dashboard.ui.texts import (
     unit_name,
 )
 from geodata.model import Institution, InstitutionKind, Level, Place
+from loaders.registry import measures
 
 LISTED_SITES = 80
 """More institutions than this are counted by kind, not listed: the list belongs to a township."""
@@ -88,7 +90,8 @@ def _value(layer: Layer, cell: Cell, reporting: str, source: Source) -> Tile:
     counted = format.fraction(layer, cell.numerator, cell.denominator)
     if cell.status is Status.NOT_APPLICABLE:
         return Tile(layer_title(layer), status_name(cell.status), counted)
-    return Tile(layer_title(layer), format.value(layer, cell.value), _noted(counted, reporting))
+    value = format.value(layer, cell.value, cell.aim)
+    return Tile(layer_title(layer), value, _noted(counted, reporting))
 
 
 def _target(layer: Layer, cell: Cell, month: str) -> Tile:
@@ -105,10 +108,17 @@ def _target(layer: Layer, cell: Cell, month: str) -> Tile:
         if layer.direction is Direction.LOWER
         else _("达到目标需 {count} {unit}")
     ).format(
-        count=format.amount(layer.numerator, cell.wanted(layer)),
+        count=_wanted(layer, cell.wanted(layer)),
         unit=unit_name(measure_unit(layer.numerator)),
     )
     return Tile(label, targetwords.lacking(layer, cell), _noted(under, whose), "bad")
+
+
+def _wanted(layer: Layer, numerator: float | None) -> str:
+    """How much meets a target: whole things, on the side that meets it, as the gap is counted."""
+    if numerator is not None and measures()[layer.numerator].integer:
+        numerator = floor(numerator) if layer.direction is Direction.LOWER else ceil(numerator)
+    return format.amount(layer.numerator, numerator)
 
 
 def _noted(*words: str) -> str:
@@ -134,7 +144,8 @@ def _pace(layer: Layer, cell: Cell, wanted: pace.Due, month: str) -> Tile:
         words = _("落后 {gap}")
     if found is Standing.AHEAD:
         return Tile(label, _("达到序时"), under, "good", told)
-    gap = format.apart(layer, apart)
+    # Who is short is never short of 0.0.
+    gap = format.apart(layer, max(apart, 10.0**-layer.decimals))
     return Tile(label, words.format(gap=gap), under, _TONES[found], told)
 
 
@@ -226,7 +237,7 @@ def _layer_row(
         else format.fraction(layer, cell.numerator, cell.denominator),
         "value": status_name(cell.status)
         if cell.value is None
-        else format.value(layer, cell.value),
+        else format.value(layer, cell.value, cell.aim),
         "tone": "good" if missing == 0 else "",
         "rank": rank,
     }

@@ -127,7 +127,7 @@ def _rows(
             f'<th scope="row"><a href="{link(cell.place.id)}">{name}</a>{flag}{note}</th>'
             f"{counts}"
             f'<td class="n dd-value"><a class="dd-why" href="{why}{quoted(cell.place.id)}"'
-            f' title="{asked}">{format.value(layer, cell.value)}</a></td>'
+            f' title="{asked}">{format.value(layer, cell.value, cell.aim)}</a></td>'
             f'<td class="n {tone(layer, change)}">{format.change(layer, change)}</td>'
             f"{pace_cells[standing(layer, cell.target, cell.value, table.view.month)]}"
             f"{_lacking(layer, cell) if column else ''}"

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from dashboard.coverage import drawing, modes, registry, service
-from dashboard.coverage.model import Layer, Status, View
+from dashboard.coverage.model import Layer, Status, Target, View
 from dashboard.coverage.modes import Mode, Shade
 from dashboard.coverage.pace import STANDINGS, Standing
 from dashboard.store.unit import Unit
@@ -76,3 +76,19 @@ def test_the_payload_counts_standings(unit: Unit) -> None:
     assert body["counts"][:3] == [known.count(at) for at in range(3)]
     assert known and sum(body["counts"]) == len(table.cells)
     assert STANDINGS[0] is Standing.LATE
+
+
+@pytest.mark.parametrize("mode", [Mode.VALUE, Mode.PACE])
+def test_the_map_gives_a_place_one_person_short_no_number_that_reads_as_met(
+    unit: Unit, mode: Mode
+) -> None:
+    scene = service.scene(unit, "T0", "2026-10")
+    table = service.table_of(scene, CONTRACT)
+    cells = tuple(
+        replace(cell, value=99.975, status=Status.OK, class_index=4, target=Target(100.0))
+        for cell in table.cells
+    )
+    body = json.loads(
+        drawing.payload(replace(table, cells=cells), drawing.outlines(scene), mode).body
+    )
+    assert {feature["properties"]["v"] for feature in body["features"]} == {99.9}

@@ -33,6 +33,16 @@ def test_values_carry_their_unit_and_thousands_separators() -> None:
     assert format.number(1234567) == "1,234,567"
 
 
+def test_a_value_is_never_written_as_a_target_that_it_misses() -> None:
+    assert format.value(CONTRACT, 99.975, 100.0) == "99.9%"
+    assert format.value(CONTRACT, 94.96, 95.0) == "94.9%"
+    assert format.value(CONTRACT, 94.96, 94.96) == format.value(CONTRACT, 94.96) == "95.0%"
+    assert format.value(CONTRACT, 100.0 - 1e-12, 100.0) == "100.0%"
+    assert format.value(CONTRACT, 84.96, 100.0) == "85.0%"
+    assert format.value(FINDINGS, 0.001, 0.0) == "0.01 项/百户"
+    assert format.between(CONTRACT, 98.0, 99.99, 100.0) == "98.0%–99.9%"
+
+
 @pytest.mark.parametrize(
     ("amount", "words"),
     [

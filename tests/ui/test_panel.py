@@ -44,6 +44,24 @@ def test_the_gap_to_the_target_is_counted_in_persons(cell: Cell) -> None:
     assert (change.figure, change.under, change.tone) == ("▼ 1.5 个百分点", "上月 81.5%", "bad")
 
 
+def test_what_meets_the_target_and_the_gap_add_up_to_whole_persons(cell: Cell) -> None:
+    short = replace(cell, numerator=800.0, denominator=857.0, value=93.35, target=Target(95.0))
+    target = panel.tiles(CONTRACT, short, "2026-06")[1]
+    # 95 % of 857 are 814.15: 814 do not meet it.
+    assert (target.figure, target.under) == ("还差 15 人", "达到目标需 815 人")
+
+
+def test_who_is_one_person_short_is_nowhere_written_as_there(cell: Cell) -> None:
+    last = 3999 / 4000 * 100
+    short = replace(
+        cell, numerator=3999.0, denominator=4000.0, value=last, change=1.0, target=Target(100.0)
+    )
+    value, target, pace, change = panel.tiles(CONTRACT, short, "2026-06")
+    assert (value.figure, target.figure) == ("99.9%", "还差 1 人")
+    assert pace.figure == "落后 0.1 个百分点"
+    assert (change.figure, change.under) == ("▲ 0.9 个百分点", "上月 99.0%")
+
+
 def test_a_target_of_the_year_is_wanted_month_by_month(cell: Cell) -> None:
     breast = registry.layer("breast_screening")
     half = replace(cell, numerator=39.0, denominator=100.0, value=39.0, target=Target(80.0))
