@@ -15,7 +15,7 @@
   const FIT_PADDING = 18;
   const ROOM_TO_FIT = 4 * FIT_PADDING;
   const ROOM_FOR_LEGEND = 560;
-  const LEGEND_HEAD = 52;
+  const LEGEND_HEAD = 62;
   const FEW_SITES = 80;
   const CACHED_ANSWERS = 40;
   const IDLE_MS = 250;
