@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date
-from typing import Any
+from enum import StrEnum
+from typing import Any, TypeVar
 
 from dashboard.access import ACTIONS, Role
 from dashboard.accounts.model import Account, HeldGrant, State
+from dashboard.coverage import registry, wording
+from dashboard.coverage.ledgers import Period
+from dashboard.coverage.model import Part, Source
+from dashboard.coverage.modes import Mode
 from dashboard.store.audit import Break, Broken, Outcome, Record
-from dashboard.ui import format
-from dashboard.ui.texts import _, language, role_title
+from dashboard.ui import datawords, format
+from dashboard.ui.ledgersview import period_name
+from dashboard.ui.texts import (
+    _,
+    language,
+    layer_title,
+    level_name,
+    mode_name,
+    role_title,
+    source_name,
+)
+from geodata.model import Level
+from loaders.registry import datasets
 
 _SHORT = 12
 
@@ -140,6 +156,11 @@ def detail_name(key: str) -> str:
         "sha256": _("校验值"),
         "period": _("期间"),
         "page": _("页"),
+        "source": _("数据来源"),
+        "mode": _("图上颜色"),
+        "against": _("与之相比的月份"),
+        "level": _("单位级别"),
+        "part": _("比较方式"),
     }.get(key, key)
 
 
@@ -173,30 +194,83 @@ def _object(record: Record, accounts: Mapping[str, str]) -> str:
 
 
 def details(record: Record) -> list[tuple[str, str]]:
-    """What a row tells beyond its sentence: name and value, in the order of the alphabet."""
-    return [(detail_name(key), _value(key, found)) for key, found in record.details.items()]
+    """What a row tells beyond its sentence: name and value, in the order of the alphabet.
+
+    Of what holds nothing (no months, no columns) nothing is told.
+    """
+    told = record.details
+    dataset = told.get("dataset")
+    return [
+        (detail_name(key), _value(key, found, dataset))
+        for key, found in told.items()
+        if found not in ("", [], {})
+    ]
 
 
-def _value(key: str, found: Any) -> str:
+def _value(key: str, found: Any, dataset: str | None = None) -> str:
     if isinstance(found, bool):
         return _("是") if found else _("否")
     if found is None:
         return "—"
+    if key == "months":
+        return datawords.months(tuple(found))
     if isinstance(found, list):
-        return "；".join(_value(key, each) for each in found)
+        return "；".join(_value(key, each, dataset) for each in found)
     if isinstance(found, dict):
         return "，".join(
             f"{detail_name(part)} {_value(part, each)}" for part, each in found.items()
         )
-    if key in ("role", "grants") and found in set(Role):
-        return role_title(Role(found))
-    if key == "state" and found in set(State):
-        return state_name(State(found))
-    if key == "action":
-        return action_name(found) if "." in found else group_name(found)
-    if key == "outcome":
-        return outcome_name(found)
-    return str(found)
+    if key in _COUNTS:
+        return format.number(found)
+    if key == "columns":
+        return datawords.column_title(dataset, found)
+    return _NAMES[key](found) if key in _NAMES else str(found)
+
+
+_COUNTS = frozenset({"rows", "left_out", "persons"})
+
+_Coded = TypeVar("_Coded", bound=StrEnum)
+
+
+def _named(kind: type[_Coded], name: Callable[[_Coded], str]) -> Callable[[str], str]:
+    """Names of the codes of a kind; a code that is no longer one stays as it is."""
+    return lambda found: name(kind(found)) if found in set(kind) else found
+
+
+def _layer(found: str) -> str:
+    layer = registry.layers().get(found)
+    return found if layer is None else layer_title(layer)
+
+
+def _way(found: str) -> str:
+    """How somebody signed in, or came to set a password."""
+    return {
+        "password": _("口令"),
+        "demonstration": _("演示账号"),
+        "oidc": _("统一身份认证"),
+        "link": _("一次性链接"),
+        "own": _("原口令"),
+    }.get(found, found)
+
+
+_NAMES: Mapping[str, Callable[[str], str]] = {
+    "role": _named(Role, role_title),
+    "grants": _named(Role, role_title),
+    "state": _named(State, state_name),
+    "source": _named(Source, source_name),
+    "mode": _named(Mode, mode_name),
+    "part": _named(Part, lambda part: wording.part_name(part, _)),
+    "period": _named(Period, period_name),
+    "action": lambda found: action_name(found) if "." in found else group_name(found),
+    "outcome": outcome_name,
+    "dataset": lambda found: datawords.dataset_title(found) if found in datasets() else found,
+    "layer": _layer,
+    "level": lambda found: {level.key: level_name(level) for level in Level}.get(found, found),
+    "month": format.month,
+    "against": format.month,
+    "way": _way,
+}
+"""Words for the codes that details hold."""
 
 
 def grant_words(grant: HeldGrant) -> str:

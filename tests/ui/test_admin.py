@@ -376,6 +376,36 @@ def test_details_of_every_shape_are_readable() -> None:
     ]  # fmt: skip
 
 
+def test_details_hold_no_code_where_there_is_a_word() -> None:
+    loaded = adminwords.details(
+        record(
+            details={
+                "dataset": "services", "months": ["2026-01", "2026-02", "2026-03"], "rows": 7410,
+                "columns": [], "error": "",
+            }
+        )
+    )  # fmt: skip
+    assert loaded == [
+        ("数据集", "服务记录"), ("月份", "2026年1月至2026年3月，共 3 个月"), ("行数", "7,410"),
+    ]  # fmt: skip
+    exported = adminwords.details(
+        record(
+            details={
+                "layer": "contract_coverage", "month": "2026-10", "source": "records",
+                "mode": "change", "against": "2025-10", "level": "village", "part": "miss",
+                "period": "counted", "dataset": "contracts", "columns": ["team_id"],
+                "way": "demonstration",
+            }
+        )
+    )  # fmt: skip
+    assert [value for _, value in exported] == [
+        "家庭医生签约率", "2026年10月", "台账", "变化", "2025年10月", "村", "将完不成",
+        "计入当月指标", "签约记录", "团队编号", "演示账号",
+    ]  # fmt: skip
+    gone = adminwords.details(record(details={"dataset": "gone", "layer": "gone", "mode": "gone"}))
+    assert {value for _, value in gone} == {"gone"}
+
+
 # Edits
 
 
