@@ -8,4 +8,7 @@ from dashboard.ui import frame, screens, session
 
 frame.open_page()
 with frame.reporting():
-    st.navigation(screens.pages(session.actor()), position="hidden").run()
+    found = screens.pages(session.actor())
+    page = st.navigation(found, position="hidden")
+    frame.not_open(found)
+    page.run()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import cache, partial
 
 import streamlit as st
+from streamlit.navigation.page import StreamlitPage
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from dashboard.access import Actor
 from dashboard.coverage.model import Source
@@ -21,6 +23,8 @@ from geodata.errors import DudaoError
 
 _log = logging.getLogger(__name__)
 
+MAP = "map"
+"""The name of the page that opens where an address names none."""
 HERE = "page-here"
 """Key of the box around the link of the page shown."""
 
@@ -42,6 +46,23 @@ def open_page() -> None:
         initial_sidebar_state="auto",
     )
     st.html(STATIC / "page.css")  # a path: Streamlit spends a millisecond on a text's indentation
+
+
+def not_open(found: Sequence[StreamlitPage]) -> None:
+    """Say so where an address names a page that is not among those somebody may open: Streamlit
+    shows the first one instead and says nothing."""
+    context = get_script_run_ctx()
+    wanted = "" if context is None else context.pages_manager.intended_page_name or ""
+    if wanted in ("", MAP, *(page.url_path for page in found)):
+        return
+    screen = screens.SCREENS.get(wanted)
+    if screen is None:
+        problem = _("没有页面“{page}”，已改为一张图。").format(page=wanted)
+    else:
+        problem = _(
+            "您没有打开“{page}”页面的权限，已改为一张图。如确需使用，请联系系统管理员授权。"
+        ).format(page=texts.page_name(screen.title))
+    st.html(blocks.render("corrected.html", problems=[problem]))
 
 
 def sidebar_head(here: str, actor: Actor) -> None:

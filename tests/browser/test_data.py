@@ -240,4 +240,7 @@ def test_a_viewer_has_no_such_page(served: str, chromium: Browser) -> None:
     page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
     page.wait_for_timeout(500)
     assert page.locator(".st-key-drop, .dd-latest, .st-key-history").count() == 0
+    assert "没有打开“数据”页面的权限" in page.locator(".dd-corrected").inner_text()
+    page.goto(f"{served}/nothing")
+    expect(page.locator(".dd-corrected")).to_contain_text("没有页面“nothing”")
     context.close()
