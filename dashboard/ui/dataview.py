@@ -80,7 +80,9 @@ class DataView:
             map_link(last.months, "latest-map")
 
     def steps(self) -> None:
-        """Where one is: upload, look through, confirm, done."""
+        """Where one is: upload, look through, confirm, done; nothing for who only looks on."""
+        if not self.may_check:
+            return
         names = (_("上传"), _("核对"), _("确认"), _("完成"))
         at = 0
         if self.chosen is not None:

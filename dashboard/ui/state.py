@@ -260,7 +260,9 @@ def _month(wanted: str | None, months: Sequence[str], problems: list[str]) -> st
         return shown
     shown = min(months, key=lambda month: abs((month_end(month) - day).days))
     problems.append(
-        _("{month}没有数据，已改为最近的{shown}。").format(month=wanted, shown=format.month(shown))
+        _("{month}没有数据，已改为最近的{shown}。").format(
+            month=format.month(wanted), shown=format.month(shown)
+        )
     )
     return shown
 
@@ -277,7 +279,7 @@ def _version(wanted: str | None, month: str, unit: Unit, problems: list[str]) ->
     except DudaoError:
         problems.append(
             _("{month}没有第“{version}”版，或已不再保留，已改为现行版本。").format(
-                month=month, version=wanted
+                month=format.month(month), version=wanted
             )
         )
         return None

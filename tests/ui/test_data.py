@@ -72,10 +72,10 @@ def markup(app: AppTest) -> str:
 def test_who_may_do_what_sees_what(store: Store) -> None:
     clerk = opened()
     assert not clerk.exception and not clerk.error
-    assert clerk.get("file_uploader")
+    assert clerk.get("file_uploader") and 'class="dd-steps"' in markup(clerk)
     reviewer = opened(REVIEWER)
     assert not reviewer.exception and not reviewer.error
-    assert not reviewer.get("file_uploader")
+    assert not reviewer.get("file_uploader") and 'class="dd-steps"' not in markup(reviewer)
     viewer = opened(VIEWER)
     assert "PAGE_NOT_ALLOWED" in viewer.error[0].value.replace("&#95;", "_")
     assert not viewer.get("file_uploader")
