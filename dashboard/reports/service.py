@@ -89,7 +89,8 @@ def children_table(
     sheet = tables.children(
         table, allowed, by=_name(actor), at=local_now(), leaving=leaving, last=last
     )
-    made = export([sheet], (table.place.name, table.layer.title, view.month), wanted)
+    names = (table.place.name, table.layer.title, view.month, *_bound(leaving))
+    made = export([sheet], names, wanted)
     store.record(
         actor,
         "figures.export",
@@ -123,6 +124,12 @@ def _shades(unit: Unit, table: ViewTable, mode: Mode, against: str | None) -> di
     others = {} if other is None else {one.place.id: one for one in (other.own, *other.cells)}
     found = modes.shades(replace(shown, cells=cells), mode, others, samples)
     return {cell.place.id: one for cell, one in zip(cells, found, strict=True)}
+
+
+def _bound(leaving: bool) -> tuple[str, ...]:
+    """The end of the name of a file that may leave the county: the one for inside must not be
+    taken for it."""
+    return ("报送县外",) if leaving else ()
 
 
 def _name(actor: Actor) -> str:
@@ -191,7 +198,8 @@ def comparison_table(
         )
     )
     title = wording.part_name(part)
-    made = export([sheet], (f"{above.name}各{level.title}", layer.title, title, view.month), wanted)
+    names = (f"{above.name}各{level.title}", layer.title, title, view.month, *_bound(leaving))
+    made = export([sheet], names, wanted)
     store.record(
         actor,
         "figures.export",
@@ -320,7 +328,7 @@ def indicator_table(
     sheet = indicators.sheet(
         seen, systems(), threshold=threshold, leaving=leaving, by=_name(actor), at=local_now()
     )
-    made = export([sheet], (scene.place.name, "各项指标", month), wanted)
+    made = export([sheet], (scene.place.name, "各项指标", month, *_bound(leaving)), wanted)
     store.record(
         actor,
         "figures.export",

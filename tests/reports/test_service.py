@@ -166,7 +166,8 @@ def test_the_heading_says_what_who_when_and_the_rule(loaded: Store) -> None:
         top = made.body.decode("utf-8-sig").partition('"地区"')[0]
         for said in ("平舒镇", "家庭医生签约率", "2026年10月", "乡镇甲", words, "“*”"):
             assert said in top
-        assert made.name == "平舒镇_家庭医生签约率_2026-10.csv"
+        bound = "_报送县外" if leaving else ""
+        assert made.name == f"平舒镇_家庭医生签约率_2026-10{bound}.csv"
 
 
 def test_the_login_of_the_machine_stays_out_of_files(loaded: Store, trail: Trail) -> None:
