@@ -226,7 +226,7 @@ def test_the_heading_says_what_who_and_the_rule_and_each_is_audited(
         loaded, HEAD, view, Level.VILLAGE, part, leaving=True, format=format.value
     )
     title = wording.part_name(part)
-    assert made.name == f"平舒镇各村_家庭医生签约率_{title}_{MONTH}.{format.value}"
+    assert made.name == f"平舒镇各村_家庭医生签约率_{title}_{MONTH}_报送县外.{format.value}"
     ((actor, place, outcome, details),) = trail.rows()
     assert (actor, place, outcome) == (HEAD.id, "A1", "done")
     assert (details["part"], details["level"], details["threshold"]) == (part, "village", 10)
