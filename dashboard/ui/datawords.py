@@ -20,6 +20,8 @@ _HEAD = re.compile(
 )
 _VALUE = re.compile(r"^\s*“\{value\}”[:,]?的?\s*")
 _FIELD = re.compile(r"\{[^}]*\}")
+_LISTED = re.compile(r"[；;][^；;]*[：:]\s*\{\w+\}[。.]?$")
+"""A last clause that only leads to a list, such as ``；可能是：{candidates}。``."""
 
 
 def dataset_title(dataset_id: str | None) -> str:
@@ -102,7 +104,8 @@ def _shortened(code: str, chosen: str) -> str:
     entry = CODES.get(code)
     if entry is None:
         return code
-    words = _BRACKETS.sub("", entry.message_en if chosen == "en" else entry.message)
+    words = _LISTED.sub("", entry.message_en if chosen == "en" else entry.message)
+    words = _BRACKETS.sub("", words)
     head = _HEAD.match(words)
     if head is not None:
         words = (head.group(4) or "") + words[head.end() :]

@@ -232,6 +232,9 @@ def test_every_kind_of_issue_has_a_short_title_in_both_languages() -> None:
             assert title != code
             assert (lang == "en") != any("\u4e00" <= sign <= "\u9fff" for sign in title)
     assert datawords.issue_title("NO_SUCH_CODE") == "NO_SUCH_CODE"
+    texts.use("zh")
+    assert datawords.issue_title("ENCODING_UNKNOWN") == "看不出文字编码"
+    assert datawords.issue_title("DATASET_UNKNOWN") == "从列名看不出是哪类数据"
 
 
 def test_every_state_step_and_severity_has_its_word() -> None:
