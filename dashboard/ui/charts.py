@@ -14,7 +14,7 @@ from math import ceil, floor, log10
 import numpy as np
 from markupsafe import Markup
 
-from dashboard.coverage import forecast, palettes, wording
+from dashboard.coverage import disclosure, forecast, palettes, wording
 from dashboard.coverage.forecast import Forecast, YearEnd
 from dashboard.coverage.funnel import TONES, Funnel, limits, tone_of
 from dashboard.coverage.model import Cell, Layer, TrendPoint
@@ -116,7 +116,10 @@ def trend(layer: Layer, points: Sequence[TrendPoint], end: YearEnd | None = None
     low, high = min(known), max(known)
     step = _step(high - low or abs(high) or 1.0)
     low, high = floor(low / step) * step, ceil(high / step) * step
-    high = high if high > low else low + step
+    if high == low:
+        # Above the whole there is no room: a share that is 100 % in all months is the top line.
+        whole = disclosure.is_share(layer) and high >= layer.factor
+        low, high = (low - step, high) if whole else (low, high + step)
 
     def x(index: int) -> float:
         width = WIDTH - LEFT - RIGHT

@@ -53,6 +53,14 @@ def test_the_target_line_steps_where_a_year_wants_another() -> None:
     ]
 
 
+def test_a_share_that_is_all_of_it_in_all_months_has_no_axis_beyond_the_whole() -> None:
+    drawn = charts.trend(CONTRACT, points([100.0] * 10))
+    assert drawn is not None
+    assert [tick.label for tick in drawn.values] == ["50%", "100%"]
+    (line,) = drawn.lines
+    assert {mark.y for mark in line} == {charts.TOP}
+
+
 def test_the_month_in_view_is_said_and_marked_not_the_latest() -> None:
     markup = charts.markup(CONTRACT, points([50, 60, 70, 80]), "2024-02")
     assert "2024年2月：60.0%" in markup.partition("dd-readout")[2]
