@@ -62,7 +62,7 @@ class Tile:
 def tiles(layer: Layer, cell: Cell, month: str, source: Source = Source.REPORTED) -> list[Tile]:
     """Value, target, pace (else who reported), and change of one place in one layer."""
     wanted = pace.due(layer, cell.target, month)
-    reporting = _reporting(layer, cell)
+    reporting = _reporting(layer, cell, source)
     return [
         _value(layer, cell, "" if wanted is None else reporting.figure, source),
         _target(layer, cell, month),
@@ -162,8 +162,14 @@ def _change(layer: Layer, cell: Cell) -> Tile:
     )
 
 
-def _reporting(layer: Layer, cell: Cell) -> Tile:
-    label, level = _("上报情况"), level_name(layer.base_level)
+def _reporting(layer: Layer, cell: Cell, source: Source) -> Tile:
+    """How many places the value stands on: those that reported, have records, or were sampled."""
+    label = {
+        Source.REPORTED: _("上报情况"),
+        Source.RECORDS: _("台账情况"),
+        Source.VERIFIED: _("抽查情况"),
+    }[source]
+    level = level_name(layer.base_level)
     if layer.base_level is not Level.VILLAGE:
         return Tile(
             label,
@@ -173,17 +179,25 @@ def _reporting(layer: Layer, cell: Cell) -> Tile:
     if cell.expected == 0:
         return Tile(label, format.MISSING, _("没有应上报的单位"))
     missing = cell.expected - cell.reporting
-    figure = _("{done}/{all} {level}已报").format(
+    words = {
+        Source.REPORTED: _("{done}/{all} {level}已报"),
+        Source.RECORDS: _("{done}/{all} {level}有台账"),
+        Source.VERIFIED: _("由 {done}/{all} {level}抽查推算"),
+    }[source]
+    figure = words.format(
         done=format.number(cell.reporting), all=format.number(cell.expected), level=level
     )
+    if source is Source.VERIFIED:
+        return Tile(label, figure, _("上报数按抽查中核实的比例折算"))
     if missing <= 0:
-        return Tile(label, figure, _("全部上报"))
-    return Tile(
-        label,
-        figure,
-        _("{count} {level}未报，未计入").format(count=format.number(missing), level=level),
-        "warn",
+        return Tile(label, figure, _("全部上报") if source is Source.REPORTED else _("全部有台账"))
+    lacking = (
+        _("{count} {level}未报，未计入")
+        if source is Source.REPORTED
+        else _("{count} {level}没有台账，未计入")
     )
+    under = lacking.format(count=format.number(missing), level=level)
+    return Tile(label, figure, under, "warn")
 
 
 def markup(profile: Profile, site: Site | None, home: Place | None, address: Address) -> str:

@@ -75,6 +75,21 @@ def test_without_pace_the_third_tile_says_who_reported(cell: Cell) -> None:
     assert panel.tiles(layer, cell, LATEST)[2].label == "上报情况"
 
 
+def test_what_a_value_stands_on_is_named_after_its_source(cell: Cell) -> None:
+    some = replace(cell, reporting=53, expected=406)
+    told = [panel.tiles(CONTRACT, some, LATEST, source)[0].under for source in Source]
+    assert [under.rpartition(" · ")[2] for under in told] == [
+        "53/406 村已报", "53/406 村有台账", "由 53/406 村抽查推算",
+    ]  # fmt: skip
+    layer = registry.layer("illness_caused_share")
+    tiles = [panel.tiles(layer, some, LATEST, source)[2] for source in Source]
+    assert [(tile.label, tile.under) for tile in tiles] == [
+        ("上报情况", "353 村未报，未计入"),
+        ("台账情况", "353 村没有台账，未计入"),
+        ("抽查情况", "上报数按抽查中核实的比例折算"),
+    ]
+
+
 def test_a_layer_where_less_is_better_counts_the_excess(cell: Cell) -> None:
     over = replace(
         cell, numerator=7.0, denominator=200.0, value=3.5, change=-0.5, target=Target(0.0)
