@@ -116,21 +116,27 @@ class Family:
     def cells(
         self, layer: Layer, shapes: Mapping[str, Shape], only: str | None = None
     ) -> list[Cell]:
-        """One Cell for each place, ranked among all of them; for ``only`` one place if given."""
+        """One Cell for each place, ranked among all of them; for ``only`` one place if given.
+
+        A sample ranks nobody (docs/decisions/0013).
+        """
         columns, masked = self.numbers(layer)
         value = classify.values(layer, columns["numerator"], columns["denominator"])
         earlier = _columns(layer, self.places, self.before, self.source)
         if self.earlier is not None:
             self._leave_out(layer, earlier, self.earlier)
         change = value - classify.values(layer, earlier["numerator"], earlier["denominator"])
-        ranked = int(np.count_nonzero(~np.isnan(value)))
+        ranks = classify.ranks(layer, value)
+        if self.source is Source.VERIFIED:
+            ranks = np.zeros_like(ranks)
+        ranked = int(np.count_nonzero(ranks))
         lists = zip(
             self.places,
             masked,
             *(columns[name].tolist() for name in _COLUMNS),
             value.tolist(),
             classify.class_indices(layer, value).tolist(),
-            classify.ranks(layer, value).tolist(),
+            ranks.tolist(),
             change.tolist(),
             strict=True,
         )

@@ -100,7 +100,9 @@ def children(
     others = [cell for cell in table.cells if _ratio(cell, disclosure) is None]
     others.sort(key=lambda cell: (disclosure.whole(cell), cell.place.id))
     ratios = np.array([_ratio(cell, disclosure) for cell in listed], dtype=np.float64)
-    ranks: list[int | None] = [int(rank) for rank in classify.ranks(layer, ratios)]
+    ranks: list[int | None] = [None] * len(listed)
+    if table.view.source is not Source.VERIFIED:  # a sample ranks nobody
+        ranks = [int(rank) for rank in classify.ranks(layer, ratios)]
     ranks += [None] * len(others)
     rows = [_row(table.own, layer, disclosure, None, f"{table.place.name}(合计)", last)]
     rows += [

@@ -116,6 +116,7 @@ def test_verified_is_reported_times_what_the_sample_found(unit: Unit) -> None:
     assert found["T0V1"].status is Status.NO_DATA
     reported = cells(unit, "contract_coverage", Source.REPORTED)["T0"].value
     assert reported is not None and found["T0"].value == pytest.approx(reported * 0.8)
+    assert {(cell.rank, cell.ranked) for cell in found.values()} == {(None, 0)}
 
 
 def test_trend_profile_and_ranks_follow_the_source(unit: Unit) -> None:

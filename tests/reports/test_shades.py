@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime
 from io import StringIO
 
 import pytest
 
 from dashboard.access import SYSTEM
 from dashboard.coverage import registry, service
-from dashboard.coverage.model import Layer, Status, View, ViewTable
+from dashboard.coverage.model import Layer, Source, Status, View, ViewTable
 from dashboard.coverage.modes import Mode, Shade
 from dashboard.privacy.suppress import Shown
 from dashboard.reports import service as reports
 from dashboard.reports import shades
-from dashboard.reports.tables import Disclosure
+from dashboard.reports.tables import Disclosure, children
 from dashboard.store import Store
 from geodata.errors import DudaoError
 from tests.reports.test_service import LAYER, Trail, load
@@ -46,6 +48,14 @@ def rows(
     lines = list(csv.reader(StringIO(made.body.decode("utf-8-sig"))))
     head = next(number for number, line in enumerate(lines) if line[0] == "地区")
     return {line[1]: dict(zip(lines[head], line, strict=True)) for line in lines[head + 1 :]}
+
+
+@pytest.mark.parametrize("source", Source)
+def test_a_sample_ranks_nobody(table: ViewTable, source: Source) -> None:
+    told = replace(table, view=replace(VIEW, source=source))
+    made = children(told, Disclosure(5, {}), by="甲", at=datetime(2026, 11, 1), leaving=False)
+    at = [column.title for column in made.columns].index("名次")
+    assert any(row[at] for row in made.rows) is (source is not Source.VERIFIED)
 
 
 def test_the_values_have_no_column_of_their_own(loaded: Store) -> None:
