@@ -101,6 +101,7 @@ def markup(found: Explanation) -> str:
             }
             for one in found.absent[:LISTED]
         ],
+        absent_title=_("没有抽查的单位") if found.method is Method.ESTIMATE else _("未计入的单位"),
         absent_total=format.number(found.absent_total),
         absent_more=_more(found.absent_total),
         differing=[_differing(layer, one) for one in found.differing[:LISTED]],
@@ -233,12 +234,27 @@ def _notes(found: Explanation) -> list[str]:
 
 
 def _absent(found: Explanation) -> str:
-    """How many are in neither sum, with the places of the base level that the tile counts."""
+    """How many are in neither sum, or not in the sample that stands for them, with the places of
+    the base level that the tile counts."""
     count = format.number(found.absent_total)
     silent = found.cell.expected - found.cell.reporting
+    sampled = found.method is Method.ESTIMATE
     if silent <= found.absent_total:
-        return _("{count} 个单位缺分子或分母，两个数都未计入。").format(count=count)
-    return _("{count} 个单位（共 {silent} 个{level}）缺分子或分母，两个数都未计入。").format(
+        words = (
+            _("{count} 个单位没有抽查：上报了的按抽查到的比例折算，没有上报的不计。")
+            if sampled
+            else _("{count} 个单位缺分子或分母，两个数都未计入。")
+        )
+        return words.format(count=count)
+    words = (
+        _(
+            "{count} 个单位（共 {silent} 个{level}）没有抽查："
+            "上报了的按抽查到的比例折算，没有上报的不计。"
+        )
+        if sampled
+        else _("{count} 个单位（共 {silent} 个{level}）缺分子或分母，两个数都未计入。")
+    )
+    return words.format(
         count=count,
         silent=format.number(silent),
         level=level_name(found.layer.base_level),

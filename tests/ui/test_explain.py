@@ -83,6 +83,9 @@ def test_records_and_samples_have_their_columns(unit: Unit) -> None:
     assert re.search(r"签约人数：上报 [\d,]+ × 复核 510 ÷ 被复核户上报 532 = [\d,]+", text)
     assert "复核 215 户" in text and "无原始记录 17 户" in text
     assert "抽样复核的单位" in text and "台账记录" not in text
+    # The reported numbers of places without a sample do count.
+    assert sample.absent_total and "没有抽查：上报了的按抽查到的比例折算" in text
+    assert "未计入" not in text.replace("不能复核，未计入", "")
 
 
 def test_what_is_left_out_is_said_without_a_number(unit: Unit) -> None:
