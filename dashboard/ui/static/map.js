@@ -44,6 +44,7 @@
       const hatch = layer.options.hatch;
       if (!hatch || !layer.options.fill) {
         fillStroke.call(this, context, layer);
+        outline(context, layer.options);
         return;
       }
       if (!hatches.has(context)) hatches.set(context, hatchPattern(context));
@@ -56,8 +57,20 @@
       layer.options = Object.create(options, { fill: { value: false } });
       fillStroke.call(this, context, layer);
       layer.options = options;
+      outline(context, options);
     },
   });
+
+  /* The chosen place's line lies on white: dark red on a red village would not be seen. */
+  function outline(context, options) {
+    if (!options.cased) return;
+    [["#ffffff", options.weight + 4], [options.color, options.weight]].forEach(([colour, width]) => {
+      context.globalAlpha = 1;
+      context.strokeStyle = colour;
+      context.lineWidth = width;
+      context.stroke();
+    });
+  }
 
   function hatchPattern(context) {
     const tile = document.createElement("canvas");
@@ -225,7 +238,7 @@
   /* Colour and outline of a place at rest, as one complete style. */
   function look(config, feature) {
     const chosen = feature.properties.id === config.selected;
-    return { dashArray: null, ...shade(config, feature),
+    return { dashArray: null, cased: chosen, ...shade(config, feature),
       ...(chosen ? { color: config.accent, weight: 4, opacity: 1, dashArray: null } : null) };
   }
 
