@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from dashboard.coverage import disclosure
 from dashboard.coverage.classify import Floats
-from dashboard.coverage.model import Cell, Direction, Layer, Pace, Status
+from dashboard.coverage.model import NOISE, Cell, Direction, Layer, Pace, Status
 from dashboard.coverage.pace import YEAR
 
 CONFIDENCE = 0.8
@@ -28,9 +28,6 @@ MINIMUM = 6
 MINIMUM_RESTARTED = 3
 """Of this year's months: two show one change, so nothing tells how much changes differ."""
 _SAME = 1e-9
-_NOISE = 6
-"""Decimals an amount is told with: a value times its denominator gives back 10 persons as
-10.000000000000002, and whoever rounds up would ask for 11."""
 GOES_ON = (Status.OK, Status.NO_DATA)
 """Who is late to report goes on; who is left out, or to whom it does not apply, does not."""
 _OUTLOOK = ("value", "low", "high", "months", "misses", "surely")
@@ -335,7 +332,7 @@ def _lacking(layer: Layer, cell: Cell, target: float, value: float | None) -> fl
     if value is None or cell.denominator is None:
         return None
     gap = (target - value) * cell.denominator / layer.factor
-    return max(0.0, round(gap if layer.direction is Direction.HIGHER else -gap, _NOISE))
+    return max(0.0, round(gap if layer.direction is Direction.HIGHER else -gap, NOISE))
 
 
 def missed(value: ArrayLike, target: ArrayLike, direction: Direction) -> NDArray[np.bool_]:

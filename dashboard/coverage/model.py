@@ -10,6 +10,9 @@ import pandas as pd
 from geodata.model import Institution, InstitutionKind, Level, Place
 
 _SAME = 1e-9
+NOISE = 6
+"""Decimals a numerator is worked out with: a share times its whole gives back 10 persons as
+10.000000000000002, and whoever rounds up would ask for 11."""
 
 
 class Direction(StrEnum):
@@ -203,7 +206,7 @@ class Cell:
             return None
         if layer.is_count:
             return self.target.value
-        return self.target.value * self.denominator / layer.factor
+        return round(self.target.value * self.denominator / layer.factor, NOISE)
 
     def shortfall(self, layer: Layer) -> float | None:
         """How much numerator separates the place from the target, never below 0.

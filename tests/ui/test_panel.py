@@ -49,6 +49,9 @@ def test_what_meets_the_target_and_the_gap_add_up_to_whole_persons(cell: Cell) -
     target = panel.tiles(CONTRACT, short, "2026-06")[1]
     # 95 % of 857 are 814.15: 814 do not meet it.
     assert (target.figure, target.under) == ("还差 15 人", "达到目标需 815 人")
+    # 4.4 % of 750 are 33, which floating point makes a little more.
+    few = replace(cell, numerator=30.0, denominator=750.0, value=4.0, target=Target(4.4))
+    assert panel.tiles(CONTRACT, few, "2026-06")[1].under == "达到目标需 33 人"
 
 
 def test_who_is_one_person_short_is_nowhere_written_as_there(cell: Cell) -> None:
