@@ -287,7 +287,8 @@ def _numbers(rows: ir.Table, rules: Mapping[str, Count]) -> ir.Table:
         ),
         else_=ibis.null("int16"),
     )
-    tagged = rows.mutate(rule=rule)
+    # What many rows are grouped by is narrow: that is what there is to keep of each.
+    tagged = rows.mutate(rule=rule, year=rows.year.cast("int16"), number=rows.number.cast("int8"))
     tagged = tagged.filter(tagged.rule.notnull())
     once = sum(one.distinct is not None for one in rules.values())
     keys = ["place_id", "year", "rule"]
@@ -301,13 +302,17 @@ def _numbers(rows: ir.Table, rules: Mapping[str, Count]) -> ir.Table:
             *keys,
             "number",
             who=apart.ifelse(values, ibis.null(values.type())),
-            at=apart.ifelse(ibis.null("int64"), tagged.number),
+            at=apart.ifelse(ibis.null("int8"), tagged.number),
         )
         first = split.group_by(*keys, "who", "at").agg(number=split.number.min(), n=split.count())
         found = first.group_by(*keys, "number").agg(n=(first.rule < once).ifelse(1, first.n).sum())
     measure = ibis.cases(*((found.rule == at, name) for at, name in enumerate(names)), else_=None)
     return found.select(
-        "place_id", "year", "number", measure=measure, value=found.n.cast("float64")
+        "place_id",
+        year=found.year.cast("int64"),
+        number=found.number.cast("int64"),
+        measure=measure,
+        value=found.n.cast("float64"),
     )
 
 
