@@ -96,15 +96,9 @@ def children_table(
         "figures.export",
         at=table.place.id,
         details={
+            **_of(sheet, view.month, table.version, wanted, threshold),
             "layer": table.layer.id,
-            "month": view.month,
             "source": view.source.value,
-            "version": table.version,
-            "format": wanted.value,
-            "leaving": leaving,
-            "threshold": threshold,
-            "rows": len(sheet.rows),
-            "left_out": tables.left_out(sheet),
             **({} if mode is Mode.VALUE else {"mode": mode.value, "against": against}),
         },
     )
@@ -124,6 +118,21 @@ def _shades(unit: Unit, table: ViewTable, mode: Mode, against: str | None) -> di
     others = {} if other is None else {one.place.id: one for one in (other.own, *other.cells)}
     found = modes.shades(replace(shown, cells=cells), mode, others, samples)
     return {cell.place.id: one for cell, one in zip(cells, found, strict=True)}
+
+
+def _of(
+    sheet: Sheet, month: str, version: int, wanted: Format, threshold: int
+) -> dict[str, str | int | bool]:
+    """What the audit keeps of every export of a month: its version, its form, what was left out."""
+    return {
+        "month": month,
+        "version": version,
+        "format": wanted.value,
+        "leaving": threshold == LEAVING,
+        "threshold": threshold,
+        "rows": len(sheet.rows),
+        "left_out": tables.left_out(sheet),
+    }
 
 
 def _bound(leaving: bool) -> tuple[str, ...]:
@@ -206,17 +215,11 @@ def comparison_table(
         at=above.id,
         subject=title,
         details={
+            **_of(sheet, view.month, snapshot.version, wanted, threshold),
             "layer": layer.id,
-            "month": view.month,
             "source": view.source.value,
-            "version": snapshot.version,
             "level": level.key,
             "part": part.value,
-            "format": wanted.value,
-            "leaving": leaving,
-            "threshold": threshold,
-            "rows": len(sheet.rows),
-            "left_out": tables.left_out(sheet),
         },
     )
     return made
@@ -333,15 +336,7 @@ def indicator_table(
         actor,
         "figures.export",
         at=scene.place.id,
-        details={
-            "month": month,
-            "version": scene.version,
-            "format": wanted.value,
-            "leaving": leaving,
-            "threshold": threshold,
-            "rows": len(sheet.rows),
-            "left_out": tables.left_out(sheet),
-        },
+        details=_of(sheet, month, scene.version, wanted, threshold),
     )
     return made
 
