@@ -202,7 +202,9 @@ def _bytes_of(store: Store) -> Iterator[bytes]:
             )
         ).scalar_one()
     for path in Path(folder).iterdir():
-        yield path.read_bytes()
+        # The server's memory of its own catalogue, not of rows, goes and comes as it likes.
+        if not path.name.startswith("pg_internal.init"):
+            yield path.read_bytes()
 
 
 def _found(store: Store, *texts: str) -> set[str]:
