@@ -6,12 +6,13 @@ import csv
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from io import BytesIO, StringIO
+from typing import Any
 
 import openpyxl
 import pandas as pd
 import pytest
 
-from dashboard.access import SYSTEM, NotAllowed
+from dashboard.access import SYSTEM, Actor, NotAllowed
 from dashboard.coverage import registry, wording
 from dashboard.coverage import service as coverage
 from dashboard.coverage.forecast import YearEnd
@@ -60,21 +61,21 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     store.close()
 
 
-def exported(store: Store, part: Part, view: View = VIEW, **asked: object) -> list[list[str]]:
+def exported(store: Store, part: Part, view: View = VIEW, **asked: Any) -> list[list[str]]:
     """The lines of the file, the heading's among them."""
     wanted = {"leaving": False, "format": "csv", **asked}
-    made = service.comparison_table(store, SYSTEM, view, Level.VILLAGE, part, **wanted)  # type: ignore[arg-type]
+    made = service.comparison_table(store, SYSTEM, view, Level.VILLAGE, part, **wanted)
     return list(csv.reader(StringIO(made.body.decode("utf-8-sig"))))
 
 
-def table(store: Store, part: Part, **asked: object) -> list[dict[str, str]]:
-    lines = exported(store, part, **asked)  # type: ignore[arg-type]
+def table(store: Store, part: Part, **asked: Any) -> list[dict[str, str]]:
+    lines = exported(store, part, **asked)
     head = next(number for number, line in enumerate(lines) if line[0] == "地区")
     return [dict(zip(lines[head], line, strict=True)) for line in lines[head + 1 :]]
 
 
-def top(store: Store, part: Part, **asked: object) -> str:
-    return "\n".join(line[0] for line in exported(store, part, **asked) if len(line) == 1)  # type: ignore[arg-type]
+def top(store: Store, part: Part, **asked: Any) -> str:
+    return "\n".join(line[0] for line in exported(store, part, **asked) if len(line) == 1)
 
 
 def test_a_ranking_has_every_place_and_ranks_what_is_shown(loaded: Store) -> None:
@@ -247,10 +248,10 @@ def test_a_workbook_keeps_numbers(loaded: Store) -> None:
 
 @pytest.mark.parametrize("part", Part)
 def test_only_who_may_export_there_and_only_what_can_be_compared(loaded: Store, part: Part) -> None:
-    def ask(actor: object, view: View, **asked: object) -> None:
+    def ask(actor: Actor, view: View, **asked: Any) -> None:
         service.comparison_table(
-            loaded, actor, view, Level.VILLAGE, part, leaving=False, **{"format": "csv", **asked}  # type: ignore[arg-type]
-        )  # fmt: skip
+            loaded, actor, view, Level.VILLAGE, part, leaving=False, **{"format": "csv", **asked}
+        )
 
     with pytest.raises(NotAllowed):
         ask(VIEWER, VIEW)
@@ -263,5 +264,5 @@ def test_only_who_may_export_there_and_only_what_can_be_compared(loaded: Store, 
         (SYSTEM, View("C", LAYER, MONTH, Source.VERIFIED), {}, "SAMPLE_NOT_COMPARED"),
     ):
         with pytest.raises(DudaoError) as told:
-            ask(actor, view, **asked)  # type: ignore[arg-type]
+            ask(actor, view, **asked)
         assert told.value.code == code
